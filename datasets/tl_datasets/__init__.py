@@ -1,0 +1,1 @@
+"""Annotated camera frames: types, formats, catalog, label space, augmentation. Knows no detector."""

@@ -1,0 +1,331 @@
+"""`Catalog`: annotated frames as two tables, the form in which everything downstream reads them.
+
+On disk a catalog is a folder: `frames.parquet`, `annotations.parquet`, `catalog.json` (schema version, and the image
+root of each source). Images stay where they are. In memory annotations are ordered by frame, so that a frame's boxes
+are one slice of an array: forked loader workers share it without a Python object per box.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from tl_datasets.errors import DataError
+from tl_datasets.expressions import parse_expression
+from tl_datasets.frame import Annotation, Frame
+from tl_datasets.images import resolve_inside
+from tl_datasets.taxonomy import (
+    Facing,
+    LabelStatus,
+    Orientation,
+    Pictogram,
+    Relevance,
+    Scene,
+    State,
+    TimeOfDay,
+    Weather,
+)
+
+SCHEMA_VERSION = 1
+CONDITIONS = ("weather", "scene", "time_of_day")
+BOX_COLUMNS = ("x1", "y1", "x2", "y2")
+
+FRAME_SCHEMA: dict[str, pl.DataType] = {
+    "frame_id": pl.String(),
+    "path": pl.String(),
+    "source": pl.String(),
+    "width_px": pl.Int32(),
+    "height_px": pl.Int32(),
+    "label_status": pl.String(),
+    "labelled_categories": pl.List(pl.String()),
+    "weather": pl.String(),
+    "scene": pl.String(),
+    "time_of_day": pl.String(),
+    "sequence": pl.String(),
+    "split": pl.String(),
+    "timestamp_ns": pl.Int64(),
+    "content_hash": pl.String(),
+}
+ANNOTATION_SCHEMA: dict[str, pl.DataType] = {
+    "frame_id": pl.String(),
+    "x1": pl.Float64(),
+    "y1": pl.Float64(),
+    "x2": pl.Float64(),
+    "y2": pl.Float64(),
+    "category": pl.String(),
+    "state": pl.String(),
+    "pictogram": pl.String(),
+    "relevance": pl.String(),
+    "facing": pl.String(),
+    "orientation": pl.String(),
+    "aspects": pl.Int8(),
+    "occluded": pl.Boolean(),
+    "truncated": pl.Boolean(),
+    "reflection": pl.Boolean(),
+    "ignore": pl.Boolean(),
+    "track_id": pl.String(),
+    "source_label": pl.String(),
+}
+_FRAME_FIELDS = tuple(
+    name for name in FRAME_SCHEMA if name not in {"source", "label_status", "labelled_categories", "content_hash"}
+)
+_ANNOTATION_FIELDS = tuple(name for name in ANNOTATION_SCHEMA if name not in {"frame_id", *BOX_COLUMNS})
+_ENUMS = {
+    "state": State,
+    "pictogram": Pictogram,
+    "relevance": Relevance,
+    "facing": Facing,
+    "orientation": Orientation,
+    "weather": Weather,
+    "scene": Scene,
+    "time_of_day": TimeOfDay,
+}
+# Frames are turned into columns in blocks, so that a reader's objects do not pile up.
+_BLOCK = 4096
+
+
+class Catalog:
+    """Frames and their annotations as two polars tables.
+
+    Attributes:
+        frames: One row per frame, columns of `FRAME_SCHEMA`.
+        annotations: One row per box, columns of `ANNOTATION_SCHEMA`, in the order of `frames`.
+        roots: Image root folder of each source.
+    """
+
+    def __init__(self, frames: pl.DataFrame, annotations: pl.DataFrame, roots: Mapping[str, Path]):
+        """Take two tables.
+
+        Raises:
+            DataError: A column is missing, a frame id occurs twice, a box belongs to no frame, or a source has no root.
+        """
+        self.frames = _with_schema(frames, FRAME_SCHEMA, "frames")
+        annotations = _with_schema(annotations, ANNOTATION_SCHEMA, "annotations")
+        self.roots = {source: Path(root) for source, root in roots.items()}
+        repeated = self.frames.filter(self.frames["frame_id"].is_duplicated())["frame_id"]
+        if len(repeated):
+            raise DataError(f"catalog: frame id '{repeated[0]}' occurs more than once; expected unique ids")
+        missing = set(self.frames["source"].unique()) - set(self.roots)
+        if missing:
+            raise DataError(f"catalog: no image root for source '{sorted(missing)[0]}'; add it to catalog.json")
+        order = self.frames.select("frame_id").with_row_index("_frame")
+        joined = annotations.join(order, on="frame_id", how="left", maintain_order="left")
+        if joined["_frame"].null_count():
+            orphan = joined.filter(pl.col("_frame").is_null())["frame_id"][0]
+            raise DataError(f"catalog: a box belongs to frame '{orphan}', which the frames table does not have")
+        joined = joined.sort("_frame", maintain_order=True)
+        self.annotations = joined.drop("_frame")
+        counts = np.bincount(joined["_frame"].to_numpy(), minlength=len(self.frames))
+        self.offsets: NDArray[np.int64] = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    @classmethod
+    def from_frames(
+        cls,
+        frames: Iterable[Frame],
+        *,
+        source: str,
+        root: Path,
+        content_hashes: Mapping[str, str] | None = None,
+    ) -> Catalog:
+        """Collect frames of one source.
+
+        Args:
+            frames: What a reader yields; consumed once.
+            source: Name of the source, kept with each frame.
+            root: Folder that the frames' paths are relative to.
+            content_hashes: SHA-256 of the image bytes by frame id, where known.
+
+        Raises:
+            DataError: A frame id occurs twice, or a path leaves the root.
+        """
+        hashes = content_hashes or {}
+        frame_blocks, annotation_blocks = [pl.DataFrame(schema=FRAME_SCHEMA)], [pl.DataFrame(schema=ANNOTATION_SCHEMA)]
+        block: list[Frame] = []
+
+        def flush() -> None:
+            frame_blocks.append(_frame_block(block, source, hashes))
+            annotation_blocks.append(_annotation_block(block))
+            block.clear()
+
+        for frame in frames:
+            block.append(frame)
+            if len(block) == _BLOCK:
+                flush()
+        flush()
+        return cls(pl.concat(frame_blocks), pl.concat(annotation_blocks), {source: root})
+
+    @classmethod
+    def open(cls, folder: Path | str) -> Catalog:
+        """Open a catalog folder.
+
+        Raises:
+            DataError: The folder is no catalog, or of another schema version.
+        """
+        folder = Path(folder)
+        try:
+            meta = json.loads((folder / "catalog.json").read_text(encoding="utf-8"))
+            frames = pl.read_parquet(folder / "frames.parquet")
+            annotations = pl.read_parquet(folder / "annotations.parquet")
+        except (OSError, ValueError, pl.exceptions.PolarsError) as error:
+            raise DataError(
+                f"{folder}: not a catalog ({error.__class__.__name__}); make one with: tl index SOURCE --format NAME "
+                f"--out {folder}"
+            ) from error
+        if meta.get("schema_version") != SCHEMA_VERSION:
+            raise DataError(
+                f"{folder}: catalog schema {meta.get('schema_version')}, expected {SCHEMA_VERSION}; index again"
+            )
+        roots = {source: (folder / root).resolve() for source, root in meta["roots"].items()}
+        return cls(frames, annotations, roots)
+
+    def save(self, folder: Path | str) -> Path:
+        """Write the catalog; the folder appears whole.
+
+        Raises:
+            DataError: The folder exists already.
+        """
+        folder = Path(folder)
+        if folder.exists():
+            raise DataError(f"{folder}: exists already; choose another --out or remove it first")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+        try:
+            self.frames.write_parquet(temporary / "frames.parquet")
+            self.annotations.write_parquet(temporary / "annotations.parquet")
+            meta = {
+                "schema_version": SCHEMA_VERSION,
+                "roots": {source: _portable_root(root, folder) for source, root in self.roots.items()},
+                "frames": len(self),
+                "annotations": len(self.annotations),
+                "fingerprint": self.fingerprint,
+            }
+            (temporary / "catalog.json").write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
+            temporary.chmod(0o755)
+            temporary.rename(folder)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        return folder
+
+    def filter(self, expression: pl.Expr | str) -> Catalog:
+        """Keep the frames for which the expression is true; a missing value is not true.
+
+        Args:
+            expression: A polars expression over the frames table, or its text (see `expressions`).
+
+        Raises:
+            UsageError: The text does not parse or names an unknown column.
+        """
+        if isinstance(expression, str):
+            expression = parse_expression(expression, FRAME_SCHEMA)
+        try:
+            frames = self.frames.filter(expression)
+        except pl.exceptions.PolarsError as error:
+            raise DataError(
+                f"catalog: the filter cannot be applied ({error}); compare a column with its own type"
+            ) from error
+        annotations = self.annotations.join(frames.select("frame_id"), on="frame_id", how="semi", maintain_order="left")
+        return Catalog(frames, annotations, self.roots)
+
+    def with_frames(self, frames: pl.DataFrame) -> Catalog:
+        """The same boxes under another frames table (other splits, conditions or a subset of the frames)."""
+        annotations = self.annotations.join(frames.select("frame_id"), on="frame_id", how="semi", maintain_order="left")
+        return Catalog(frames, annotations, self.roots)
+
+    def image_path(self, index: int) -> Path:
+        """Absolute path of the image of the frame at a row."""
+        source, path = self.frames["source"][index], self.frames["path"][index]
+        return resolve_inside(self.roots[source], path)
+
+    def boxes(self, index: int) -> NDArray[np.float64]:
+        """(N, 4) xyxy pixels of the frame at a row."""
+        return self.xyxy[self.offsets[index] : self.offsets[index + 1]]
+
+    @cached_property
+    def xyxy(self) -> NDArray[np.float64]:
+        """(all boxes, 4) xyxy pixels in the order of `annotations`."""
+        return self.annotations.select(BOX_COLUMNS).to_numpy().reshape(-1, 4)
+
+    def frame(self, index: int) -> Frame:
+        """The frame at a row, with its annotations."""
+        row = self.frames.row(index, named=True)
+        start, stop = int(self.offsets[index]), int(self.offsets[index + 1])
+        annotations = None
+        if row["label_status"] != LabelStatus.UNLABELLED:
+            rows = self.annotations.slice(start, stop - start).iter_rows(named=True)
+            annotations = tuple(
+                Annotation(
+                    xyxy=tuple(item[name] for name in BOX_COLUMNS),  # type: ignore[arg-type]
+                    **{name: _typed(name, item[name]) for name in _ANNOTATION_FIELDS},
+                )
+                for item in rows
+            )
+        return Frame(
+            annotations=annotations,
+            labelled_categories=tuple(row["labelled_categories"] or ()),
+            **{name: _typed(name, row[name]) for name in _FRAME_FIELDS},
+        )
+
+    def iter_frames(self) -> Iterator[Frame]:
+        """All frames in order."""
+        return (self.frame(index) for index in range(len(self)))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hex digits that change with any frame, box, condition or image content, not with place or order."""
+        digest = hashlib.sha256()
+        digest.update(
+            self.frames.sort("frame_id").with_columns(pl.col("labelled_categories").list.join("|")).write_csv().encode()
+        )
+        order = ["frame_id", *BOX_COLUMNS, "category", "state"]
+        digest.update(self.annotations.sort(order, nulls_last=True).write_csv().encode())
+        return digest.hexdigest()[:16]
+
+
+def _portable_root(root: Path, folder: Path) -> str:
+    """A root inside the catalog's parent folder is stored relative to the catalog, so that both can move together."""
+    root, folder = root.resolve(), folder.resolve()
+    return os.path.relpath(root, folder) if root.is_relative_to(folder.parent) else str(root)
+
+
+def _typed(name: str, value: object) -> object:
+    return _ENUMS[name](value) if name in _ENUMS and value is not None else value
+
+
+def _with_schema(table: pl.DataFrame, schema: Mapping[str, pl.DataType], name: str) -> pl.DataFrame:
+    missing = [column for column in schema if column not in table.columns]
+    if missing:
+        raise DataError(f"catalog: the {name} table has no column '{missing[0]}'; expected {', '.join(schema)}")
+    return table.select(pl.col(column).cast(dtype) for column, dtype in schema.items())
+
+
+def _frame_block(block: list[Frame], source: str, hashes: Mapping[str, str]) -> pl.DataFrame:
+    columns: dict[str, list] = {name: [getattr(frame, name) for frame in block] for name in _FRAME_FIELDS}
+    columns["source"] = [source] * len(block)
+    columns["label_status"] = [frame.label_status for frame in block]
+    columns["labelled_categories"] = [list(frame.labelled_categories) for frame in block]
+    columns["content_hash"] = [hashes.get(frame.frame_id) for frame in block]
+    return pl.DataFrame({name: columns[name] for name in FRAME_SCHEMA}, schema=FRAME_SCHEMA)
+
+
+def _annotation_block(block: list[Frame]) -> pl.DataFrame:
+    rows = [(frame.frame_id, annotation) for frame in block for annotation in frame.annotations or ()]
+    columns: dict[str, list] = {"frame_id": [frame_id for frame_id, _ in rows]}
+    for axis, name in enumerate(BOX_COLUMNS):
+        columns[name] = [annotation.xyxy[axis] for _, annotation in rows]
+    for name in _ANNOTATION_FIELDS:
+        columns[name] = [getattr(annotation, name) for _, annotation in rows]
+    return pl.DataFrame({name: columns[name] for name in ANNOTATION_SCHEMA}, schema=ANNOTATION_SCHEMA)

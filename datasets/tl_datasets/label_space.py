@@ -1,0 +1,190 @@
+"""`LabelSpace`: which classes a run learns, and what of the annotations is ignored or dropped.
+
+Each annotation is looked up in this order: `drop`, `ignore`, then the classes, then `otherwise`. A rule is a set of
+fields with the values that they may have; `null` is the value of a field that the source does not have. An annotation
+that carries its own ignore flag becomes an ignore area of the class that it matches.
+Class ids are 0-based positions in `names`; torchvision's and COCO's offsets exist only at their doors.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from tl_datasets.errors import DataError
+from tl_datasets.taxonomy import (
+    CATEGORIES,
+    MIRRORED_PICTOGRAM,
+    TRAFFIC_LIGHT,
+    Facing,
+    Orientation,
+    Pictogram,
+    Relevance,
+    State,
+)
+
+# What `assign` gives beside class ids. IGNORE_ANY is an ignore area for every class.
+IGNORE_ANY = -1
+DROP = -2
+
+
+def _listed(value: Any) -> Any:
+    return list(value) if isinstance(value, list | tuple | set) else [value]
+
+
+def _state_word(value: Any) -> Any:
+    # YAML 1.1 reads an unquoted `off` as False.
+    return ["off" if item is False else item for item in _listed(value)]
+
+
+class Rule(BaseModel):
+    """Field values that an annotation must have; a field that is not given may have any value."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    category: Annotated[list[Literal[CATEGORIES]], BeforeValidator(_listed)] = [TRAFFIC_LIGHT]  # type: ignore[valid-type]
+    state: Annotated[list[State | None], BeforeValidator(_state_word)] | None = None
+    pictogram: Annotated[list[Pictogram | None], BeforeValidator(_listed)] | None = None
+    relevance: Annotated[list[Relevance | None], BeforeValidator(_listed)] | None = None
+    facing: Annotated[list[Facing | None], BeforeValidator(_listed)] | None = None
+    orientation: Annotated[list[Orientation | None], BeforeValidator(_listed)] | None = None
+    occluded: Annotated[list[bool | None], BeforeValidator(_listed)] | None = None
+    truncated: Annotated[list[bool | None], BeforeValidator(_listed)] | None = None
+    reflection: Annotated[list[bool | None], BeforeValidator(_listed)] | None = None
+
+    def expression(self) -> pl.Expr:
+        """The rule as a polars expression over the annotations table; true or false, never null."""
+        parts = [pl.lit(True)]
+        for name in type(self).model_fields:
+            # "state: null" is a condition (the source has no such field), a field that was not given is none.
+            if name not in self.model_fields_set and name != "category":
+                continue
+            values = getattr(self, name)
+            if values is None:
+                values = [None]
+            present = [value for value in values if value is not None]
+            part = pl.col(name).is_in(present).fill_null(False) if present else pl.lit(False)
+            parts.append(part | pl.col(name).is_null() if None in values else part)
+        return pl.all_horizontal(parts)
+
+
+class LabelSpace(BaseModel):
+    """Ordered classes and the rules that lead annotations to them.
+
+    Attributes:
+        classes: Class name -> rule; the order is the class id.
+        ignore: Annotations that neither reward nor punish.
+        drop: Annotations that this run treats as background on purpose.
+        otherwise: What happens to an annotation that no rule names; "error" lists them with their counts.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    classes: dict[str, Rule] = Field(min_length=1)
+    ignore: tuple[Rule, ...] = ()
+    drop: tuple[Rule, ...] = ()
+    otherwise: Literal["error", "ignore", "drop"] = "error"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _yaml_off(cls, data: Any) -> Any:
+        # A class named off, unquoted, arrives as the boolean False.
+        if isinstance(data, dict) and isinstance(data.get("classes"), dict):
+            classes = {"off" if name is False else name: rule for name, rule in data["classes"].items()}
+            return {**data, "classes": classes}
+        return data
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Class names by id."""
+        return tuple(self.classes)
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    def assign(self, annotations: pl.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Look up every annotation.
+
+        Args:
+            annotations: Rows with the columns of `catalog.ANNOTATION_SCHEMA`.
+
+        Returns:
+            (N,) class id, `IGNORE_ANY` or `DROP`; and (N,) true where the box is an ignore area.
+
+        Raises:
+            DataError: `otherwise` is "error" and a box is named by no rule.
+        """
+        unmatched = -3
+        lookup = pl.when(pl.lit(False)).then(pl.lit(unmatched))
+        for rule in self.drop:
+            lookup = lookup.when(rule.expression()).then(pl.lit(DROP))
+        for rule in self.ignore:
+            lookup = lookup.when(rule.expression()).then(pl.lit(IGNORE_ANY))
+        for class_id, rule in enumerate(self.classes.values()):
+            lookup = lookup.when(rule.expression()).then(pl.lit(class_id))
+        fallback = {"error": unmatched, "ignore": IGNORE_ANY, "drop": DROP}[self.otherwise]
+        table = annotations.select(
+            lookup.otherwise(pl.lit(fallback)).cast(pl.Int64).alias("class_id"), pl.col("ignore").fill_null(False)
+        )
+        class_id = table["class_id"].to_numpy().copy()
+        if (class_id == unmatched).any():
+            raise DataError(self._unmatched_message(annotations.filter(pl.Series(class_id == unmatched))))
+        ignored = (class_id == IGNORE_ANY) | ((class_id != DROP) & table["ignore"].to_numpy())
+        return class_id, ignored
+
+    def _unmatched_message(self, rows: pl.DataFrame) -> str:
+        counts = rows.group_by("category", "state", "pictogram").len().sort("len", descending=True)
+        listed = "; ".join(
+            f"{row['len']} x category {row['category']}, state {row['state'] or 'null'}, "
+            f"pictogram {row['pictogram'] or 'null'}"
+            for row in counts.head(5).iter_rows(named=True)
+        )
+        return (
+            f"label space: {len(rows)} boxes are named by no rule ({listed}); "
+            "add a class, an ignore or a drop rule, or set otherwise: ignore"
+        )
+
+    @cached_property
+    def states(self) -> tuple[State | None, ...]:
+        """The state of each class where its rule allows exactly one, else None."""
+        return tuple(
+            rule.state[0] if rule.state is not None and len(rule.state) == 1 else None for rule in self.classes.values()
+        )
+
+    @cached_property
+    def mirrored(self) -> tuple[int | None, ...]:
+        """The class that each class becomes in a mirror image; None where the partner class does not exist."""
+        rules = list(self.classes.values())
+        keys = [self._mirror_key(rule, mirrored=False) for rule in rules]
+        return tuple(
+            keys.index(wanted) if (wanted := self._mirror_key(rule, mirrored=True)) in keys else None for rule in rules
+        )
+
+    @staticmethod
+    def _mirror_key(rule: Rule, *, mirrored: bool) -> str:
+        fields = rule.model_dump(mode="json", exclude_unset=True)
+        if rule.pictogram is not None:
+            words = [MIRRORED_PICTOGRAM.get(word, word) if mirrored and word else word for word in rule.pictogram]
+            fields["pictogram"] = sorted(word or "" for word in words)
+        return json.dumps(fields, sort_keys=True)
+
+    def to_json(self) -> str:
+        """The label space as one line of JSON, for checkpoints and ONNX metadata."""
+        return self.model_dump_json(exclude_unset=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> LabelSpace:
+        """The inverse of `to_json`."""
+        return cls.model_validate_json(text)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hex digits that change with any class, its order, or any rule."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]

@@ -1,0 +1,1 @@
+"""Detectors of traffic lights: training, evaluation per condition, export."""
