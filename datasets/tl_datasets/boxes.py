@@ -1,4 +1,4 @@
-"""Box arithmetic. Inside the program a box is float pixels, `xyxy`, half-open; other layouts exist only at the doors."""
+"""Box arithmetic. Inside the program a box is float pixels, `xyxy`, half-open; other layouts exist at the doors."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -151,7 +152,7 @@ class Catalog:
         Raises:
             DataError: A frame id occurs twice, or a path leaves the root.
         """
-        hashes = content_hashes or {}
+        hashes = {} if content_hashes is None else content_hashes
         frame_blocks, annotation_blocks = [pl.DataFrame(schema=FRAME_SCHEMA)], [pl.DataFrame(schema=ANNOTATION_SCHEMA)]
         block: list[Frame] = []
 
@@ -301,7 +302,7 @@ def _portable_root(root: Path, folder: Path) -> str:
     return os.path.relpath(root, folder) if root.is_relative_to(folder.parent) else str(root)
 
 
-def _typed(name: str, value: object) -> object:
+def _typed(name: str, value: Any) -> Any:
     return _ENUMS[name](value) if name in _ENUMS and value is not None else value
 
 

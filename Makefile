@@ -1,0 +1,46 @@
+# Everything a person or CI does with the checkout. A fresh machine needs Python >= 3.11 and make, nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Changes of the requirements, and only those, install again.
+STAMP := $(VENV)/.installed
+# Leave a core for the person; tests that train use few threads anyway.
+export NO_ALBUMENTATIONS_UPDATE := 1
+
+.PHONY: help setup demo test test-all check format clean
+
+help:
+	@echo "make demo      set up, then the whole road on drawn scenes: train, score per condition, export, detect"
+	@echo "make test      set up, then the tests"
+	@echo "make test-all  the slow ones too"
+	@echo "make check     format, lint and types, as for a pull request"
+	@echo "make format    put the sources into their format"
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v[:2] <= (3, 13) else f"Python {v[0]}.{v[1]} found, 3.11 to 3.13 needed: make PYTHON=python3.12")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: setup
+	$(BIN)/tl demo
+
+test: setup
+	$(BIN)/python -m pytest
+
+test-all: setup
+	$(BIN)/python -m pytest -m "slow or not slow"
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+
+format: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis

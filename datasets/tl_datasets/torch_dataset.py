@@ -1,0 +1,239 @@
+"""The training samples of both trainers. The only file of `tl_datasets` that knows torch.
+
+Everything random about a sample follows from (run seed, epoch, frame id): neither the number of workers nor the
+trainer changes what a sample looks like.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypedDict
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from tl_datasets.augment import Augmenter, Labelled, paint
+from tl_datasets.catalog import Catalog
+from tl_datasets.errors import DataError, ImageError
+from tl_datasets.images import read_rgb
+from tl_datasets.label_space import DROP, LabelSpace
+from tl_datasets.letterbox import letterbox
+from tl_datasets.taxonomy import LabelStatus
+
+
+class Sample(TypedDict):
+    """One training sample.
+
+    image: (3, H, W) uint8 RGB. xyxy: (N, 4) float32 network pixels. class_id: (N,) int64, 0-based.
+    vanished: boxes painted over because augmentation left too little of them.
+    """
+
+    image: torch.Tensor
+    xyxy: torch.Tensor
+    class_id: torch.Tensor
+    frame_id: str
+    vanished: int
+
+
+class Batch(TypedDict):
+    """Samples of one step: images (B, 3, H, W) uint8; one box and class tensor per image."""
+
+    images: torch.Tensor
+    xyxy: list[torch.Tensor]
+    class_id: list[torch.Tensor]
+    frame_ids: list[str]
+    vanished: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelledFrames:
+    """The labelled frames of a catalog in a label space, as arrays that loader workers share.
+
+    Attributes:
+        catalog: Only the frames that can be learned from.
+        class_id: (boxes,) class ids; rows that the label space drops are `DROP`.
+        ignored: (boxes,) true where the box is an ignore area.
+        left_out: Frames that were left out, by reason.
+    """
+
+    catalog: Catalog
+    class_id: NDArray[np.int64]
+    ignored: NDArray[np.bool_]
+    left_out: dict[str, int]
+
+
+def labelled_frames(catalog: Catalog, label_space: LabelSpace) -> LabelledFrames:
+    """Select what can be learned from: labelled frames, negatives included; an unlabelled frame is no negative.
+
+    Raises:
+        DataError: A box is named by no rule of the label space.
+    """
+    wanted = {category for rule in label_space.classes.values() for category in rule.category}
+    status = catalog.frames["label_status"].to_list()
+    labelled = catalog.frames["labelled_categories"].to_list()
+    keep = [
+        value == LabelStatus.LABELLED or (value == LabelStatus.PARTIAL and wanted <= set(named or ()))
+        for value, named in zip(status, labelled, strict=True)
+    ]
+    unlabelled = status.count(LabelStatus.UNLABELLED)
+    left_out = {"unlabelled": unlabelled, "partly labelled": len(keep) - sum(keep) - unlabelled}
+    kept = catalog.with_frames(catalog.frames.filter(keep))
+    class_id, ignored = label_space.assign(kept.annotations)
+    return LabelledFrames(
+        catalog=kept,
+        class_id=class_id,
+        ignored=ignored,
+        left_out={reason: count for reason, count in left_out.items() if count},
+    )
+
+
+class FrameDataset(Dataset[Sample]):
+    """Frames of a catalog as training samples.
+
+    Without an augmenter the samples are plain letterboxed frames.
+    """
+
+    def __init__(
+        self,
+        frames: LabelledFrames,
+        width_px: int,
+        height_px: int,
+        augmenter: Augmenter | None = None,
+        seed: int = 0,
+        epochs: int = 1,
+    ):
+        """Take frames.
+
+        Args:
+            frames: What to learn from.
+            width_px: Width of the network's input.
+            height_px: Height of the network's input.
+            augmenter: Made for the same input size.
+            seed: The run's seed.
+            epochs: Length of the run; mosaic stops `mosaic_off_epochs` before its end.
+
+        Raises:
+            DataError: There is no frame.
+        """
+        if not len(frames.catalog):
+            raise DataError(
+                "training frames: none left after the filter; check data.train and the split of the catalog"
+            )
+        self.frames = frames
+        self.width_px, self.height_px = width_px, height_px
+        self.augmenter = augmenter
+        self.seed = seed
+        self.epochs = epochs
+        self.frame_ids = frames.catalog.frames["frame_id"].to_list()
+        # Shared memory: persistent loader workers see a new epoch without being started again.
+        self._epoch = torch.zeros(1, dtype=torch.int64).share_memory_()
+
+    def __len__(self) -> int:
+        return len(self.frame_ids)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Say which epoch (0-based) the next samples belong to."""
+        self._epoch[0] = epoch
+
+    def labelled(self, index: int) -> Labelled:
+        """One frame in its own size, ignore areas painted grey, dropped boxes gone.
+
+        Raises:
+            ImageError: The image cannot be read, or has another size than the catalog says.
+        """
+        catalog = self.frames.catalog
+        image = read_rgb(catalog.image_path(index))
+        row = catalog.frames.row(index, named=True)
+        if image.shape[:2] != (row["height_px"], row["width_px"]):
+            raise ImageError(
+                f"{catalog.image_path(index)}: {image.shape[1]}x{image.shape[0]} pixels, the catalog says "
+                f"{row['width_px']}x{row['height_px']}; index the source again"
+            )
+        rows = slice(catalog.offsets[index], catalog.offsets[index + 1])
+        xyxy, class_id, ignored = catalog.xyxy[rows], self.frames.class_id[rows], self.frames.ignored[rows]
+        for box in xyxy[ignored]:
+            paint(image, box)
+        keep = ~ignored & (class_id != DROP)
+        return Labelled(image=image, xyxy=xyxy[keep], class_id=class_id[keep])
+
+    def __getitem__(self, index: int) -> Sample:
+        """The sample of a frame in the current epoch."""
+        frame_id = self.frame_ids[index]
+        if self.augmenter is None:
+            plain = self.labelled(index)
+            canvas, placement = letterbox(plain.image, self.width_px, self.height_px)
+            made = Labelled(image=canvas, xyxy=placement.to_canvas(plain.xyxy), class_id=plain.class_id)
+        else:
+            epoch = int(self._epoch[0])
+            rng = sample_generator(self.seed, epoch, frame_id)
+            config = self.augmenter.config
+            indices = [index]
+            if epoch < self.epochs - config.mosaic_off_epochs and rng.random() < config.mosaic:
+                indices += rng.integers(len(self), size=3).tolist()
+            made = self.augmenter.sample([self.labelled(item) for item in indices], rng)
+        return Sample(
+            image=torch.from_numpy(np.ascontiguousarray(made.image.transpose(2, 0, 1))),
+            xyxy=torch.from_numpy(made.xyxy.astype(np.float32)),
+            class_id=torch.from_numpy(made.class_id),
+            frame_id=frame_id,
+            vanished=made.vanished,
+        )
+
+
+def sample_generator(seed: int, epoch: int, frame_id: str) -> np.random.Generator:
+    """The random generator of one sample: a counter, so that a resumed run and any worker count see the same."""
+    digest = hashlib.sha256(f"{seed}/{epoch}/{frame_id}".encode()).digest()
+    return np.random.default_rng(np.frombuffer(digest, dtype=np.uint32))
+
+
+class EpochSampler(Sampler[int]):
+    """A shuffle that follows from (seed, epoch) alone."""
+
+    def __init__(self, length: int, seed: int):
+        self.length, self.seed, self.epoch = length, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Say which epoch (0-based) is next."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(np.random.default_rng([self.seed, self.epoch]).permutation(self.length).tolist())
+
+
+def collate(samples: list[Sample]) -> Batch:
+    """Join samples of one input size."""
+    return Batch(
+        images=torch.stack([sample["image"] for sample in samples]),
+        xyxy=[sample["xyxy"] for sample in samples],
+        class_id=[sample["class_id"] for sample in samples],
+        frame_ids=[sample["frame_id"] for sample in samples],
+        vanished=sum(sample["vanished"] for sample in samples),
+    )
+
+
+def make_loader(dataset: FrameDataset, batch_size: int, workers: int, seed: int, *, pin_memory: bool) -> DataLoader:
+    """A loader whose order follows from (seed, epoch); call `set_epoch` of its dataset and of its sampler."""
+    return DataLoader(
+        dataset,
+        batch_size=batch_size,
+        sampler=EpochSampler(len(dataset), seed),
+        num_workers=workers,
+        collate_fn=collate,
+        pin_memory=pin_memory,
+        persistent_workers=workers > 0,
+        worker_init_fn=_one_thread if workers else None,
+    )
+
+
+def _one_thread(_: int) -> None:
+    import cv2
+
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
