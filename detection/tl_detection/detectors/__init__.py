@@ -1,0 +1,1 @@
+"""Detectors: frames in, detections out, one file per engine."""

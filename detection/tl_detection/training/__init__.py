@@ -1,0 +1,1 @@
+"""Training of both models: what they share, and one file each."""

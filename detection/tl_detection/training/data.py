@@ -1,0 +1,154 @@
+"""What a run learns from and is scored on, checked before the first step."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tl_datasets.augment import Augmenter
+from tl_datasets.catalog import Catalog
+from tl_datasets.errors import TrainingError
+from tl_datasets.label_space import LabelSpace
+from tl_datasets.splits import check_split
+from tl_datasets.torch_dataset import FrameDataset, LabelledFrames, labelled_frames
+from tl_detection.config import RunConfig
+from tl_detection.detector import Detector
+from tl_detection.evaluation.report import Report, evaluate
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingData:
+    """Frames to learn from and frames to score.
+
+    Attributes:
+        config: The run.
+        label_space: Its classes.
+        dataset: Augmented training samples.
+        train: The frames behind the samples.
+        val_catalog: The frames to score.
+        fingerprint: Of the catalog that both come from.
+    """
+
+    config: RunConfig
+    label_space: LabelSpace
+    dataset: FrameDataset
+    train: LabelledFrames
+    val_catalog: Catalog
+    fingerprint: str
+
+    def validate(self, detector: Detector, progress: Callable[[int, int], None] | None = None) -> Report:
+        """Score a detector on the validation frames, overall and per condition."""
+        return evaluate(detector, self.val_catalog, self.label_space, by=self.config.evaluate.by, progress=progress)
+
+    def best_score(self, report: Report) -> float | None:
+        """The score that picks the best epoch."""
+        return getattr(report.overall, self.config.evaluate.best_by)
+
+
+def prepare_data(config: RunConfig) -> TrainingData:
+    """Open the catalog and make sure that the run can learn from it and be scored on it.
+
+    Raises:
+        DataError: The catalog cannot be used, or the training and validation frames leak into each other.
+        TrainingError: A class has no box to learn from, or there is nothing to score.
+        ConfigError: The augmentation is unsafe.
+    """
+    catalog = Catalog.open(config.data.catalog)
+    label_space = config.data.label_space
+    train_catalog, val_catalog = catalog.filter(config.data.train), catalog.filter(config.data.val)
+    if config.data.overfit_frames is not None:
+        train_catalog = _few_frames(train_catalog, label_space, config.data.overfit_frames)
+        val_catalog = train_catalog
+    else:
+        _refuse_leaks(catalog, train_catalog, val_catalog)
+    train = labelled_frames(train_catalog, label_space)
+    val = labelled_frames(val_catalog, label_space)
+    for part, frames in (("train", train), ("val", val)):
+        if not len(frames.catalog):
+            raise TrainingError(
+                f"{config.data.catalog}: no labelled frame for data.{part}: {getattr(config.data, part)}; "
+                "check the filter, or split the catalog with: tl split"
+            )
+        for reason, count in frames.left_out.items():
+            logger.info("%s: %d frames left out (%s)", part, count, reason)
+    counts = np.bincount(train.class_id[(train.class_id >= 0) & ~train.ignored], minlength=len(label_space))
+    if not counts.all() and not config.data.allow_classes_without_boxes:
+        absent = [name for name, count in zip(label_space.names, counts, strict=True) if not count]
+        raise TrainingError(
+            f"{config.data.catalog}: class '{absent[0]}' has no box among the {len(train.catalog)} training frames; "
+            "remove it from data.label_space.classes, choose other frames, or set data.allow_classes_without_boxes"
+        )
+    size = config.model.input
+    augmenter = Augmenter(config.augment, label_space, size.width_px, size.height_px)
+    logger.info(
+        "train: %d frames, %s; val: %d frames",
+        len(train.catalog),
+        ", ".join(f"{name} {count}" for name, count in zip(label_space.names, counts, strict=True)),
+        len(val.catalog),
+    )
+    return TrainingData(
+        config=config,
+        label_space=label_space,
+        dataset=FrameDataset(
+            train, size.width_px, size.height_px, augmenter, config.train.seed, epochs=config.train.epochs
+        ),
+        train=train,
+        val_catalog=val.catalog,
+        fingerprint=catalog.fingerprint,
+    )
+
+
+def run_meta(data: TrainingData, run: Path, **extra: Any) -> dict[str, Any]:
+    """What a checkpoint says of the run that made it."""
+    from tl_detection.run_dir import environment
+
+    return {
+        "run": run.name,
+        "name": data.config.name,
+        "catalog_fingerprint": data.fingerprint,
+        "label_space_fingerprint": data.label_space.fingerprint,
+        "environment": environment(),
+        **extra,
+    }
+
+
+def _few_frames(catalog: Catalog, label_space: LabelSpace, count: int) -> Catalog:
+    """Frames spread evenly over those with a box, so that 20 frames are not 20 neighbours."""
+    frames = labelled_frames(catalog, label_space)
+    has_box = [
+        bool(((frames.class_id[start:stop] >= 0) & ~frames.ignored[start:stop]).any())
+        for start, stop in zip(frames.catalog.offsets[:-1], frames.catalog.offsets[1:], strict=True)
+    ]
+    rows = np.flatnonzero(has_box)
+    if len(rows) < count:
+        raise TrainingError(
+            f"data.overfit_frames: {count} frames are asked for, only {len(rows)} have a box; ask for fewer"
+        )
+    chosen = rows[np.linspace(0, len(rows) - 1, count).round().astype(int)]
+    return frames.catalog.with_frames(frames.catalog.frames[chosen.tolist()])
+
+
+def _refuse_leaks(catalog: Catalog, train: Catalog, val: Catalog) -> None:
+    """The two filters may cut the catalog in any way, so the parts are checked as they are used."""
+    import polars as pl
+
+    parts = pl.concat(
+        [
+            train.frames.with_columns(split=pl.lit("train")),
+            val.frames.with_columns(split=pl.lit("val")),
+        ]
+    )
+    repeated = parts.filter(parts["frame_id"].is_duplicated())["frame_id"]
+    if len(repeated):
+        raise TrainingError(
+            f"frame '{repeated[0]}' is in data.train and in data.val ({len(repeated) // 2} frames are); "
+            "use filters that exclude each other"
+        )
+    check_split(catalog.with_frames(parts))
