@@ -1,0 +1,239 @@
+"""The `tl` command: reads the command line, answers `--help` at once, and turns errors into one line and an exit code.
+
+Exit codes: 0 done; 1 something in the data, configuration or model must be mended; 2 the command was used wrongly.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+_EPILOG = """\
+a first run, step by step:
+  tl index photos/ --format yolo --out catalogs/photos --sequence '^([a-z]+_\\d+)'
+  tl split catalogs/photos --out catalogs/photos_split --val 0.2 --test 0.1
+  tl train configs/dtld_yolo.yaml data.catalog=catalogs/photos_split
+  tl evaluate runs/dtld_yolo/TIME --catalog catalogs/photos_split --split test --out scores/
+  tl export runs/dtld_yolo/TIME --out lights.onnx
+
+or everything at once on drawn scenes:
+  tl demo
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: Without the program name; None = those of the process.
+
+    Returns:
+        The exit code.
+    """
+    options = build_parser().parse_args(arguments)
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr, force=True)
+    for name in ("tl_datasets", "tl_detection"):
+        logging.getLogger(name).setLevel(logging.WARNING if options.quiet else logging.INFO)
+    # Nothing asks the network for anything; this must be set before albumentations is imported anywhere.
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
+    from tl_datasets.errors import TlError, UsageError
+    from tl_detection import commands
+
+    try:
+        return getattr(commands, f"run_{options.command}")(options)
+    except UsageError as error:
+        print(f"tl {options.command}: {error}", file=sys.stderr)
+        return 2
+    except TlError as error:
+        print(f"tl {options.command}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"tl {options.command}: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of our output (such as head) has gone; that is its right.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    parser = argparse.ArgumentParser(
+        prog="tl",
+        description="Train traffic-light detectors, score them per weather, scene and time of day, export them to ONNX.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--quiet", action="store_true", help="say nothing but results, warnings and errors")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_demo(commands)
+    _add_index(commands)
+    _add_summary(commands)
+    _add_split(commands)
+    _add_train(commands)
+    _add_config(commands)
+    _add_evaluate(commands)
+    _add_export(commands)
+    _add_detect(commands)
+    return parser
+
+
+def _command(commands, name: str, summary: str, example: str) -> argparse.ArgumentParser:
+    return commands.add_parser(
+        name,
+        help=summary,
+        description=summary[0].upper() + summary[1:] + ".",
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def _add_demo(commands) -> None:
+    parser = _command(
+        commands, "demo", "the whole road on drawn scenes: draw, train, score, export, detect", "tl demo --out demo_out"
+    )
+    parser.add_argument("--out", type=Path, default=None, metavar="DIR", help="folder to make (default runs/demo-TIME)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of scenes and training (default 0)")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="change the demo's training configuration")
+
+
+def _add_index(commands) -> None:
+    parser = _command(
+        commands,
+        "index",
+        "read annotated frames of any format into a catalog",
+        "tl index data/bdd100k/labels/bdd100k_labels_images_val.json --format bdd100k --split val \\\n"
+        "    --images data/bdd100k/images/100k/val --out catalogs/bdd_val",
+    )
+    parser.add_argument("source", type=Path, help="annotation file, folder or data.yaml")
+    parser.add_argument("--format", required=True, help="bdd100k, yolo or coco")
+    parser.add_argument("--out", type=Path, required=True, metavar="CATALOG", help="catalog folder to make")
+    parser.add_argument("--name", help="name of the source, kept with each frame (default: the folder's name)")
+    parser.add_argument("--split", help="name the part that all frames belong to (default: what the source says)")
+    parser.add_argument("--sequence", metavar="REGEX", help="take the sequence from the frame id, by the first group")
+    parser.add_argument("--images", type=Path, metavar="DIR", help="image folder, if it is not beside the annotations")
+    parser.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        metavar="key=value",
+        help="an option of the format, such as labels=DIR, label_map=FILE, states=DIR, missing=negative; may be repeated",
+    )
+
+
+def _add_summary(commands) -> None:
+    parser = _command(commands, "summary", "count what a catalog holds", "tl summary catalogs/photos")
+    parser.add_argument("catalog", type=Path)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_split(commands) -> None:
+    parser = _command(
+        commands,
+        "split",
+        "divide a catalog into train, val and test by whole sequences",
+        "tl split catalogs/photos --out catalogs/photos_split --val 0.2 --test 0.1 --seed 0",
+    )
+    parser.add_argument("catalog", type=Path)
+    parser.add_argument("--out", type=Path, required=True, metavar="CATALOG", help="catalog folder to make")
+    parser.add_argument("--val", type=float, default=0.2, help="share of frames (default 0.2)")
+    parser.add_argument("--test", type=float, default=0.2, help="share of frames (default 0.2)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--assign",
+        action="append",
+        default=[],
+        metavar="PART=SEQUENCE[,SEQUENCE]",
+        help="put named sequences into a part instead; the rest is train; may be repeated",
+    )
+
+
+def _add_train(commands) -> None:
+    parser = _command(
+        commands,
+        "train",
+        "train YOLO or Faster R-CNN",
+        "tl train configs/dtld_yolo.yaml train.epochs=50 train.device=cuda",
+    )
+    parser.add_argument("config", type=Path, nargs="?", help="YAML configuration of the run")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that differ from the file")
+    parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with an interrupted run folder instead")
+    parser.add_argument(
+        "--overfit", type=int, metavar="N", help="learn and score the same N frames: can the model learn?"
+    )
+
+
+def _add_config(commands) -> None:
+    parser = _command(
+        commands,
+        "config",
+        "print the resolved configuration of a run",
+        "tl config configs/dtld_yolo.yaml train.lr=0.005",
+    )
+    parser.add_argument("config", type=Path)
+    parser.add_argument("overrides", nargs="*", metavar="key=value")
+
+
+def _add_evaluate(commands) -> None:
+    parser = _command(
+        commands,
+        "evaluate",
+        "score a detector, or predictions in COCO form, overall and per condition",
+        "tl evaluate model.onnx --catalog catalogs/bdd --split val --by weather,scene,time_of_day --out scores/",
+    )
+    parser.add_argument("model", type=Path, help="run folder, .pt, .onnx, or predictions .json")
+    parser.add_argument("--catalog", type=Path, required=True)
+    parser.add_argument("--split", help="score this part only, such as val")
+    parser.add_argument("--where", metavar="FILTER", help="score these frames only, such as 'weather == \"rainy\"'")
+    parser.add_argument("--by", default="weather,scene,time_of_day", help="conditions, products as weather*time_of_day")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for report.json, report.md, predictions.json")
+    parser.add_argument(
+        "--label-space",
+        type=Path,
+        metavar="FILE",
+        help="for predictions: YAML with the classes, or a run configuration",
+    )
+    parser.add_argument(
+        "--coco", type=Path, metavar="FILE", help="for predictions: the COCO file that defines their ids"
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+
+
+def _add_export(commands) -> None:
+    parser = _command(
+        commands,
+        "export",
+        "write one ONNX file and prove that it detects what the checkpoint detects",
+        "tl export runs/dtld_yolo/TIME --out lights.onnx",
+    )
+    parser.add_argument("model", type=Path, help="run folder or .pt")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE.onnx")
+    parser.add_argument(
+        "--catalog", type=Path, help="frames for the comparison (default: the run's own validation frames)"
+    )
+    parser.add_argument("--frames", type=int, default=16, help="number of real frames to compare (default 16)")
+    parser.add_argument("--force", action="store_true", help="replace an existing file")
+
+
+def _add_detect(commands) -> None:
+    parser = _command(
+        commands,
+        "detect",
+        "detect in images, folders or videos; draw and write JSON",
+        "tl detect lights.onnx drive.mp4 --out seen/ --score 0.3",
+    )
+    parser.add_argument("model", type=Path, help="run folder, .pt or .onnx")
+    parser.add_argument("sources", type=Path, nargs="+", help="images, folders or videos")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--score", type=float, default=0.25, help="lowest score to show (default 0.25)")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="of a video take every N-th frame")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
