@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import platform
+import shutil
 import subprocess
 from datetime import UTC, datetime
 from importlib import metadata
@@ -74,6 +75,15 @@ class RunDir:
     def metrics_path(self) -> Path:
         """One JSON object per epoch."""
         return self.path / "metrics.jsonl"
+
+    def remove(self) -> None:
+        """Take the folder away, and the folders above it that it leaves empty."""
+        shutil.rmtree(self.path)
+        for folder in (self.path.parent, self.path.parent.parent):
+            try:
+                folder.rmdir()
+            except OSError:
+                return
 
     def append_metrics(self, row: dict[str, Any]) -> None:
         """Add the measures of one epoch."""

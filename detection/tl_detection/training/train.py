@@ -6,10 +6,11 @@ import json
 import logging
 from pathlib import Path
 
-from tl_datasets.errors import WeightsError
+from tl_datasets.errors import TlError, WeightsError
 from tl_datasets.images import write_whole
 from tl_detection.checkpoint import Checkpoint, load_checkpoint
 from tl_detection.config import RunConfig, load_run_config
+from tl_detection.devices import pick_device
 from tl_detection.run_dir import RunDir
 from tl_detection.training.data import prepare_data
 
@@ -25,9 +26,16 @@ def train(config: RunConfig) -> RunDir:
     Raises:
         TlError: See `prepare_data`; also weights that do not fit, and a loss that is not finite.
     """
+    pick_device(config.train.device)
     data = prepare_data(config)
     run = RunDir.create(config)
-    _run(config, run, None, data)
+    try:
+        _run(config, run, None, data)
+    except TlError:
+        # Weights that do not fit, say: a run that never finished an epoch leaves nothing to look at.
+        if not run.last.exists():
+            run.remove()
+        raise
     return run
 
 
