@@ -120,7 +120,7 @@ def run_evaluate(options: argparse.Namespace) -> int:
     from tl_detection.evaluation.predictions import read_predictions, write_predictions
     from tl_detection.evaluation.report import collect_detections, evaluate, format_console, write_report
 
-    catalog = Catalog.open(options.catalog)
+    whole = catalog = Catalog.open(options.catalog)
     if options.split is not None:
         parts = sorted(part for part in catalog.frames["split"].unique() if part is not None)
         if options.split not in parts:
@@ -141,7 +141,7 @@ def run_evaluate(options: argparse.Namespace) -> int:
                 "predictions say nothing of classes; give --label-space FILE (YAML, or a run configuration)"
             )
         label_space = _read_label_space(options.label_space)
-        detections = read_predictions(options.model, catalog, label_space, coco=options.coco)
+        detections = read_predictions(options.model, catalog, label_space, coco=options.coco, whole=whole)
         description = {"engine": "predictions file", "file": options.model.name}
     else:
         from tl_detection.detectors.load import load_detector

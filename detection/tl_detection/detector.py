@@ -24,7 +24,8 @@ class Detections:
         class_id: (N,) int64, 0-based positions in `label_space.names`.
 
     Raises:
-        ValueError: A shape is wrong, a value is not finite, or a class id is negative.
+        ValueError: A shape is wrong, a value is not finite, a score lies outside [0, 1], a box is inside out, or a class
+            id is negative.
     """
 
     xyxy: NDArray[np.float32]
@@ -41,6 +42,10 @@ class Detections:
             raise ValueError(f"detections have shapes {shapes}, expected ((N, 4), (N,), (N,)) with one N")
         if not (np.isfinite(self.xyxy).all() and np.isfinite(self.score).all()):
             raise ValueError("detections hold a value that is not finite; expected finite boxes and scores")
+        if n and not (self.score.min() >= 0 and self.score.max() <= 1):
+            raise ValueError(f"detections hold scores {self.score.min()} to {self.score.max()}, expected 0 to 1")
+        if n and not (self.xyxy[:, 2:] >= self.xyxy[:, :2]).all():
+            raise ValueError("detections hold a box with x2 < x1 or y2 < y1; expected left, top, right, bottom")
         if n and self.class_id.min() < 0:
             raise ValueError(f"detections hold class id {self.class_id.min()}, expected 0 or more")
 

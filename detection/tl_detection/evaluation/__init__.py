@@ -1,0 +1,4 @@
+"""COCO-style scores, overall and per driving condition. numpy only, no torch.
+
+The road: `ground_truth` -> `matching` (once) -> `conditions` (which frames) -> `scores` (per slice) -> `report`.
+"""

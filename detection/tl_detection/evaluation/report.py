@@ -1,0 +1,211 @@
+"""From a detector (or its detections) and a catalog to a `Report`, and from there to files."""
+
+from __future__ import annotations
+
+import json
+import logging
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tl_datasets.catalog import CONDITIONS, Catalog
+from tl_datasets.errors import DataError, ImageError
+from tl_datasets.images import read_rgb, write_whole
+from tl_datasets.label_space import LabelSpace
+from tl_detection.detector import Detections, Detector
+from tl_detection.evaluation.conditions import Slice, slices_by
+from tl_detection.evaluation.ground_truth import GroundTruth, ground_truth_from_catalog
+from tl_detection.evaluation.matching import Matched, match
+from tl_detection.evaluation.protocol import COCO, CocoProtocol
+from tl_detection.evaluation.render import format_console, format_markdown
+from tl_detection.evaluation.results import Report, SliceScores
+from tl_detection.evaluation.scores import score
+
+logger = logging.getLogger(__name__)
+
+__all__ = ["Progress", "Report", "SliceScores", "collect_detections", "evaluate", "format_console", "write_report"]
+
+# Called with the number of frames done and the number of all frames.
+Progress = Callable[[int, int], None]
+
+
+def evaluate(
+    source: Detector | Sequence[Detections],
+    catalog: Catalog,
+    label_space: LabelSpace,
+    *,
+    by: Sequence[str] = CONDITIONS,
+    model: Mapping[str, str] | None = None,
+    protocol: CocoProtocol = COCO,
+    progress: Progress | None = None,
+    batch_size: int = 8,
+) -> Report:
+    """Score a detector or its detections on a catalog, overall and per condition.
+
+    Args:
+        source: A detector, run on the frames that can be scored; or one `Detections` per frame of the catalog, in
+            its order.
+        catalog: The frames, already filtered to the split that is to be scored.
+        label_space: The classes to score; a detector must have been trained on the same names.
+        by: Columns to slice by (see `slices_by`).
+        model: What made the detections; None = what the detector says of itself.
+        protocol: The rules.
+        progress: Called after each batch of images.
+        batch_size: Images handed to the detector at a time.
+
+    Raises:
+        UsageError: A column to slice by is unknown.
+        DataError: No frame can be scored, or the detections do not fit the frames or classes.
+        ImageError: An image cannot be read, or has another size than the catalog says.
+    """
+    truth = ground_truth_from_catalog(catalog, label_space)
+    _require_frames(truth, catalog)
+    slices = slices_by(truth, by)
+    detections = _detections_of(source, catalog, truth, progress, batch_size)
+    matched = match(truth, detections, protocol)
+    overall = score(matched)
+    if not overall.objects:
+        logger.warning("%d frames hold no object of the label space: there is no score, only phantoms", len(truth))
+    return Report(
+        overall=overall,
+        slices=tuple(_score_slice(matched, item, overall.operating_scores) for item in slices),
+        by=tuple(by),
+        protocol=protocol,
+        class_names=label_space.names,
+        label_space_fingerprint=label_space.fingerprint,
+        catalog_fingerprint=catalog.fingerprint,
+        model=dict(model if model is not None else getattr(source, "description", {})),
+        frames_unlabelled=truth.frames_unlabelled,
+        frames_partial=truth.frames_partial,
+        software=_software(),
+    )
+
+
+def write_report(report: Report, out_dir: Path | str) -> list[Path]:
+    """Write report.json and report.md into a folder, which is made where it is missing; each file appears whole.
+
+    Returns:
+        The files written.
+
+    Raises:
+        DataError: The folder cannot be made or written to.
+    """
+    out_dir = Path(out_dir)
+    contents = {
+        "report.json": json.dumps(report.to_dict(), indent=2, allow_nan=False) + "\n",
+        "report.md": format_markdown(report),
+    }
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+        for name, text in contents.items():
+            write_whole(out_dir / name, text)
+    except OSError as error:
+        raise DataError(f"{out_dir}: cannot write the report ({error.strerror}); choose another --out") from error
+    return [out_dir / name for name in contents]
+
+
+def collect_detections(
+    detector: Detector,
+    catalog: Catalog,
+    progress: Progress | None = None,
+    *,
+    rows: NDArray[np.int64] | None = None,
+    batch_size: int = 8,
+) -> list[Detections]:
+    """Run a detector over the images of a catalog.
+
+    Args:
+        detector: Takes RGB images.
+        catalog: The frames.
+        progress: Called after each batch with (frames done, frames in all).
+        rows: Rows of the catalog to run on; None = all.
+        batch_size: Images in memory and handed over at a time.
+
+    Returns:
+        One result per row.
+
+    Raises:
+        ImageError: An image cannot be read, or has another size than the catalog says.
+        DataError: The detector gives another number of results than images.
+    """
+    rows = np.arange(len(catalog)) if rows is None else rows
+    sizes = catalog.frames.select("width_px", "height_px").rows()
+    detections: list[Detections] = []
+    for start in range(0, len(rows), batch_size):
+        batch = [int(row) for row in rows[start : start + batch_size]]
+        images = [_image(catalog, row, sizes[row]) for row in batch]
+        found = detector.detect(images)
+        if len(found) != len(images):
+            raise DataError(f"detector: {len(found)} results for {len(images)} images; expected one per image")
+        detections.extend(found)
+        if progress is not None:
+            progress(len(detections), len(rows))
+    return detections
+
+
+def _image(catalog: Catalog, row: int, size: tuple[int, int]) -> NDArray[np.uint8]:
+    path = catalog.image_path(row)
+    image = read_rgb(path)
+    height, width = image.shape[:2]
+    if (width, height) != size:
+        raise ImageError(
+            f"{path}: {width}x{height} pixels, the catalog says {size[0]}x{size[1]}; its boxes would not fit: "
+            "index again"
+        )
+    return image
+
+
+def _detections_of(
+    source: Detector | Sequence[Detections],
+    catalog: Catalog,
+    truth: GroundTruth,
+    progress: Progress | None,
+    batch_size: int,
+) -> list[Detections]:
+    if isinstance(source, Sequence):
+        if len(source) != len(catalog):
+            raise DataError(
+                f"evaluation: {len(source)} results for the {len(catalog)} frames of the catalog; "
+                "expected one per frame"
+            )
+        return [source[row] for row in truth.rows]
+    if source.label_space.names != truth.names:
+        raise DataError(
+            f"evaluation: the detector knows the classes {', '.join(source.label_space.names)}, the label space has "
+            f"{', '.join(truth.names)}; score with the label space that it was trained on"
+        )
+    return collect_detections(source, catalog, progress, rows=truth.rows, batch_size=batch_size)
+
+
+def _require_frames(truth: GroundTruth, catalog: Catalog) -> None:
+    if len(truth):
+        return
+    if not len(catalog):
+        raise DataError("evaluation: the catalog has no frame; is the split right? `tl summary CATALOG` lists them")
+    raise DataError(
+        f"evaluation: none of the {len(catalog)} frames can be scored ({truth.frames_unlabelled} unlabelled, "
+        f"{truth.frames_partial} without labels of a class's category); choose another split or label space"
+    )
+
+
+def _score_slice(matched: Matched, item: Slice, operating_scores: Sequence[float]) -> SliceScores:
+    scores = score(matched, item.frame_mask, operating_scores)
+    return SliceScores(
+        name=item.name,
+        column=item.column,
+        value=item.value,
+        is_small=scores.objects < matched.protocol.small_slice_objects,
+        scores=scores,
+    )
+
+
+def _software() -> dict[str, str]:
+    try:
+        own = version("tl-perception")
+    except PackageNotFoundError:
+        own = "unknown"
+    return {"tl-perception": own, "numpy": np.__version__, "python": platform.python_version()}

@@ -1,0 +1,84 @@
+"""Red said to be green: the one mistake that must not drown among the false positives.
+
+An object means stop where every state of its class does (red, red_yellow). What is said of it is the class of the
+best-scored detection on it, of whatever class, at IoU 0.5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tl_detection.evaluation.ground_truth import GroundTruth
+from tl_detection.evaluation.pairs import BoolArray, FloatArray, IntArray, group_bounds, overlapping
+from tl_detection.evaluation.protocol import OPERATING_IOU
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopPairs:
+    """Detections of any class that lie on objects that mean stop.
+
+    Attributes:
+        box: (P,) object as a position in the ground truth, ascending; per object by descending score.
+        class_id: (P,) what the detection says.
+        score: (P,) its score.
+    """
+
+    box: IntArray
+    class_id: IntArray
+    score: FloatArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedAsGreen:
+    """What was said of the objects that mean stop.
+
+    Attributes:
+        objects: Objects that mean stop.
+        detected: Of these, with a detection of any class at or above its operating score.
+        as_green: Of these, where the best-scored one says green.
+    """
+
+    objects: int
+    detected: int
+    as_green: int
+
+
+def find_stop_pairs(
+    ground_truth: GroundTruth, frame_index: IntArray, class_id: IntArray, score: FloatArray, xyxy: FloatArray
+) -> StopPairs:
+    """Pair detections, given as columns, with the objects that mean stop."""
+    box = np.flatnonzero(_is_stop_object(ground_truth))
+    by_frame = np.argsort(frame_index, kind="stable")
+    start, stop = group_bounds(frame_index[by_frame], ground_truth.frame_index[box])
+    no_crowd = np.zeros(len(by_frame), np.bool_)
+    first, second, _ = overlapping(ground_truth.xyxy[box], xyxy[by_frame], no_crowd, start, stop, OPERATING_IOU)
+    box, detection = box[first], by_frame[second]
+    order = np.lexsort((class_id[detection], *xyxy[detection].T[::-1], -score[detection], box))
+    return StopPairs(box=box[order], class_id=class_id[detection[order]], score=score[detection[order]])
+
+
+def count_red_as_green(
+    ground_truth: GroundTruth, pairs: StopPairs, frame_mask: BoolArray, operating_scores: Sequence[float]
+) -> RedAsGreen | None:
+    """Count over the frames of a mask; None where no class means stop, or none means go."""
+    means_go = np.array(ground_truth.means_go)
+    if not any(ground_truth.means_stop) or not means_go.any():
+        return None
+    in_mask = frame_mask[ground_truth.frame_index]
+    counts = in_mask[pairs.box] & (pairs.score >= np.asarray(operating_scores)[pairs.class_id])
+    # Pairs of one object come best-scored first.
+    _, first = np.unique(pairs.box[counts], return_index=True)
+    return RedAsGreen(
+        objects=int((_is_stop_object(ground_truth) & in_mask).sum()),
+        detected=len(first),
+        as_green=int(means_go[pairs.class_id[counts][first]].sum()),
+    )
+
+
+def _is_stop_object(ground_truth: GroundTruth) -> NDArray[np.bool_]:
+    stop_classes = np.flatnonzero(ground_truth.means_stop)
+    return np.isin(ground_truth.class_id, stop_classes) & ~ground_truth.is_ignored

@@ -1,0 +1,175 @@
+"""From a detector and images to files."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tl_datasets.catalog import Catalog
+from tl_datasets.errors import DataError, ImageError, UsageError
+from tl_datasets.frame import Annotation, Frame
+from tl_datasets.images import write_rgb
+from tl_datasets.label_space import LabelSpace, Rule
+from tl_datasets.taxonomy import State, TimeOfDay, Weather
+from tl_detection.detector import Detections
+from tl_detection.evaluation.report import collect_detections, evaluate, format_console, write_report
+
+COLOURS = {State.RED: (250, 0, 0), State.GREEN: (0, 250, 0)}
+
+
+class ColourDetector:
+    """Finds the one red or green rectangle of an image."""
+
+    def __init__(self, label_space):
+        self.label_space = label_space
+        self.description = {"engine": "colours", "weights": "none"}
+        self.batches = []
+
+    def detect(self, images):
+        self.batches.append(len(images))
+        return [self._detect(image) for image in images]
+
+    def _detect(self, image):
+        rows = []
+        for class_id, name in ((0, State.RED), (2, State.GREEN)):
+            ys, xs = np.nonzero((image == COLOURS[name]).all(axis=2))
+            if len(ys):
+                rows.append(((xs.min(), ys.min(), xs.max() + 1, ys.max() + 1), class_id))
+        return Detections(
+            xyxy=np.array([box for box, _ in rows], np.float32).reshape(-1, 4),
+            score=np.full(len(rows), 0.9),
+            class_id=np.array([class_id for _, class_id in rows], np.int64),
+        )
+
+
+@pytest.fixture
+def drawn(tmp_path):
+    """Five images of which the last is unlabelled; at night a light is drawn green and annotated red."""
+    frames = []
+    for index in range(5):
+        night = index == 1
+        annotated, shown = (State.RED, State.GREEN) if night else (State.RED, State.RED)
+        image = np.full((40, 60, 3), 30, np.uint8)
+        image[10:20, 5 + index : 9 + index] = COLOURS[shown]
+        write_rgb(tmp_path / f"{index}.png", image)
+        frames.append(
+            Frame(
+                frame_id=f"{index}",
+                path=f"{index}.png",
+                width_px=60,
+                height_px=40,
+                annotations=None if index == 4 else (Annotation(xyxy=(5 + index, 10, 9 + index, 20), state=annotated),),
+                weather=Weather.RAINY if index < 2 else None,
+                time_of_day=TimeOfDay.NIGHT if night else TimeOfDay.DAYTIME,
+            )
+        )
+    return Catalog.from_frames(frames, source="drawn", root=tmp_path)
+
+
+def test_a_detector_is_scored_per_condition(drawn, lights):
+    detector, seen = ColourDetector(lights), []
+    report = evaluate(detector, drawn, lights, progress=lambda *done: seen.append(done), batch_size=3)
+    assert detector.batches == [3, 1], "the unlabelled frame is not looked at"
+    assert seen == [(3, 4), (4, 4)]
+    assert report.frames_unlabelled == 1
+    names = [item.name for item in report.slices]
+    assert names == [
+        *("weather=rainy", "weather=not annotated", "scene=not annotated"),
+        *("time_of_day=daytime", "time_of_day=night"),
+    ]
+    by_name = {item.name: item.scores for item in report.slices}
+    assert by_name["time_of_day=daytime"].ap == pytest.approx(1)
+    assert by_name["time_of_day=night"].ap == 0
+    assert by_name["weather=rainy"].red_as_green.as_green == 1
+    assert report.overall.red_as_green.objects == 4
+    assert all(item.is_small for item in report.slices)
+
+
+def test_detections_score_like_the_detector_that_made_them(drawn, lights):
+    detections = collect_detections(ColourDetector(lights), drawn)
+    assert len(detections) == len(drawn)
+    by_list = evaluate(detections, drawn, lights, model=ColourDetector(lights).description)
+    assert by_list == evaluate(ColourDetector(lights), drawn, lights)
+
+
+def test_report_files_are_whole_and_speak_of_their_source(drawn, lights, tmp_path):
+    report = evaluate(ColourDetector(lights), drawn, lights, by=["time_of_day"])
+    out = tmp_path / "new" / "folder"
+    paths = write_report(report, out)
+    assert sorted(path.name for path in out.iterdir()) == ["report.json", "report.md"]
+    content = json.loads(paths[0].read_text())
+    assert content["catalog_fingerprint"] == drawn.fingerprint
+    assert content["label_space_fingerprint"] == lights.fingerprint
+    assert content["model"] == {"engine": "colours", "weights": "none"}
+    assert content["protocol"]["max_detections"] == [1, 10, 100]
+    assert content["overall"]["ap"] == report.overall.ap
+    assert content["overall"]["ap_large"] is None
+    assert [item["scores"]["objects"] for item in content["slices"]] == [3, 1]
+    markdown = paths[1].read_text()
+    assert "| time_of_day=night\\* | 1 | 1 |" in markdown
+    assert write_report(report, tmp_path / "again")[0].read_bytes() == paths[0].read_bytes()
+
+
+def test_tables_show_a_dash_where_there_is_no_value(drawn, lights):
+    report = evaluate(ColourDetector(lights), drawn, lights, by=["time_of_day"])
+    lines = format_console(report).splitlines()
+    rows = {line.split("  ")[0]: line.split() for line in reversed(lines)}  # the first table that has the row
+    assert rows["yellow"][1:5] == ["0", "-", "-", "-"]
+    assert rows["time_of_day=night*"][1:6] == ["1", "1", "1/4", "0.000", "0.000"]
+    assert rows["time_of_day=night*"][-3:] == ["1", "of", "1"]
+    text = "\n".join(lines)
+    assert "nan" not in text.lower() and "None" not in text and "-1" not in text
+
+
+def test_frames_without_any_object_give_a_report_without_values(drawn, lights, caplog):
+    red = drawn.filter('time_of_day == "night"')
+    only_off = LabelSpace(classes={"off": Rule(state=["off"])}, otherwise="drop")
+    report = evaluate([Detections.empty()], red, only_off)
+    assert report.overall.ap is None and report.overall.frames == 1
+    assert "hold no object" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [('weather == "snowy"', "the catalog has no frame"), ('frame_id == "4"', r"none of the 1 frames .*1 unlabelled")],
+)
+def test_nothing_to_score_is_an_error(drawn, lights, part, message):
+    catalog = drawn.filter(part)
+    with pytest.raises(DataError, match=message):
+        evaluate([Detections.empty()] * len(catalog), catalog, lights)
+
+
+def test_what_does_not_fit_is_refused(drawn, lights, tmp_path):
+    with pytest.raises(DataError, match="2 results for the 5 frames"):
+        evaluate([Detections.empty()] * 2, drawn, lights)
+    with pytest.raises(UsageError, match="no column 'rain'"):
+        evaluate(ColourDetector(lights), drawn, lights, by=["rain"])
+    other = LabelSpace(classes={"light": Rule()})
+    with pytest.raises(DataError, match="knows the classes light, the label space has red"):
+        evaluate(ColourDetector(other), drawn, lights)
+    write_rgb(tmp_path / "2.png", np.zeros((60, 40, 3), np.uint8))
+    with pytest.raises(ImageError, match=r"2\.png: 40x60 pixels, the catalog says 60x40"):
+        evaluate(ColourDetector(lights), drawn, lights)
+    (tmp_path / "file").write_text("")
+    report = evaluate([Detections.empty()] * 5, drawn, lights)
+    with pytest.raises(DataError, match="cannot write the report"):
+        write_report(report, tmp_path / "file")
+
+
+def test_a_detector_that_loses_results_is_refused(drawn, lights):
+    detector = ColourDetector(lights)
+    detector.detect = lambda images: [Detections.empty()]
+    with pytest.raises(DataError, match="1 results for 4 images"):
+        evaluate(detector, drawn, lights)
+
+
+def test_evaluation_needs_no_torch():
+    modules = ("report", "predictions")
+    code = ";".join(f"import tl_detection.evaluation.{name}" for name in modules)
+    code += ";import sys;print([name for name in ('torch','ultralytics','pycocotools') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
