@@ -124,7 +124,13 @@ def resolve_inside(root: Path, relative: str) -> Path:
     Raises:
         ImageError: The path is absolute or leaves the root.
     """
-    candidate = (root / relative.replace("\\", "/")).resolve()
+    try:
+        candidate = (root / relative.replace("\\", "/")).resolve()
+        candidate.is_file()  # a name that is too long shows only here
+    except (OSError, ValueError) as error:
+        raise ImageError(
+            f"path '{relative[:60]}' cannot be a file ({error.args[-1]}); expected a path below {root}"
+        ) from error
     if not candidate.is_relative_to(root.resolve()):
         raise ImageError(f"path '{relative}' leaves its root {root}; expected a path below it")
     return candidate

@@ -1,0 +1,218 @@
+"""Where the label files and images of BDD100K lie, and the records of each generation in one shape."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from tl_datasets.errors import DataError, FormatError
+from tl_datasets.images import list_images
+from tl_datasets.parsing import iter_json_array, load_json
+
+_SPLIT = re.compile(r"(?:^|[_.-])(train|val|test)(?=$|[_.-])")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One frame of a label file, whatever the generation.
+
+    Attributes:
+        name: Image name with suffix.
+        file: The label file, or the image of a frame without a record; for messages.
+        attributes: Conditions by lower-case key.
+        labels: The label objects; None = nobody looked.
+        size: Declared (width, height) in pixels, or None.
+        split: As the label file's name or folder says, or None.
+        image: Image path relative to the image root, once found.
+    """
+
+    name: str
+    file: Path
+    attributes: Mapping[str, Any]
+    labels: list[Any] | None
+    size: tuple[int, int] | None = None
+    split: str | None = None
+    image: str | None = None
+
+    @property
+    def stem(self) -> str:
+        """The name without suffix, by which frames are told apart."""
+        return PurePosixPath(self.name.replace("\\", "/")).stem
+
+    @property
+    def where(self) -> str:
+        """File and frame, for messages."""
+        return f"{self.file} frame {self.name}"
+
+    def with_image(self, image: str | None) -> Record:
+        """The same record with its image found."""
+        return dataclasses.replace(self, image=image)
+
+    @staticmethod
+    def unlabelled(root: Path, image: str) -> Record:
+        """A record for an image that has none."""
+        file = root / image
+        return Record(name=file.name, file=file, attributes={}, labels=None, image=image, split=_split_of(file))
+
+
+def find_label_files(source: Path) -> list[Path]:
+    """The label files of a source.
+
+    Raises:
+        DataError: There is none, or the folder holds several generations of the same labels.
+    """
+    if source.is_file():
+        return [source]
+    labels = source / "labels"
+    if not labels.is_dir():
+        return _json_files(source)
+    generations = {
+        "labels/det_20": sorted((labels / "det_20").glob("det_*.json")),
+        "labels": sorted(labels.glob("bdd100k_labels_images_*.json")),
+        "labels/100k": sorted((labels / "100k").rglob("*.json")),
+    }
+    found = {place: files for place, files in generations.items() if files}
+    if len(found) > 1:
+        raise DataError(
+            f"{source}: labels of several generations ({', '.join(found)}); name one of these folders as the source"
+        )
+    return next(iter(found.values())) if found else _json_files(labels)
+
+
+def _json_files(folder: Path) -> list[Path]:
+    files = sorted(folder.rglob("*.json"))
+    if not files:
+        raise DataError(f"{folder}: no .json file in it; expected BDD100K labels")
+    return files
+
+
+def iter_records(path: Path) -> Iterator[Record]:
+    """The records of one label file: a list of frames, {"frames": [...]}, or one frame per file.
+
+    Raises:
+        FormatError: The file is none of these.
+    """
+    with path.open("rb") as file:
+        start = file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+    if start == b"[":
+        is_labelled = _has_labels(iter_json_array(path))
+        for number, record in enumerate(iter_json_array(path)):
+            yield _record(record, path, number, is_labelled)
+        return
+    document = load_json(path)
+    if not isinstance(document, dict):
+        raise FormatError(path, "expected a list of frames, {'frames': [...]}, or one frame")
+    frames = document.get("frames")
+    if isinstance(frames, list) and "name" not in document:
+        is_labelled = _has_labels(frames)
+        for number, record in enumerate(frames):
+            yield _record(record, path, number, is_labelled)
+    elif isinstance(frames, list):
+        yield _per_image_record(document, frames, path)
+    else:
+        yield _record(document, path, 0, _has_labels([document]))
+
+
+def _has_labels(records: Iterable[Any]) -> bool:
+    """Whether the file is about labels at all; tag files have the same shape and only conditions."""
+    return any(isinstance(record, dict) and record.get("labels") is not None for record in records)
+
+
+def _per_image_record(document: dict[str, Any], frames: list[Any], path: Path) -> Record:
+    """The 2018 file of one image: name without suffix, and one entry in `frames` with `objects`."""
+    if len(frames) != 1 or not isinstance(frames[0], dict):
+        raise FormatError(path, f"{len(frames)} frames in a file of one image; expected one")
+    name = str(document["name"] or path.stem)
+    merged = {**document, "labels": frames[0].get("objects"), "name": f"{name}.jpg" if "." not in name else name}
+    return _record(merged, path, 0, is_labelled=True)
+
+
+def _record(record: Any, path: Path, number: int, is_labelled: bool) -> Record:
+    name = record.get("name") if isinstance(record, dict) else None
+    if not isinstance(name, str) or not name:
+        raise FormatError(path, f"record {number}: expected a frame with a name")
+    attributes, labels, size = record.get("attributes") or {}, record.get("labels"), record.get("size")
+    if not isinstance(attributes, dict):
+        raise FormatError(path, f"frame {name}: attributes are {attributes!r}, expected a mapping")
+    if labels is not None and not isinstance(labels, list):
+        raise FormatError(path, f"frame {name}: labels are {type(labels).__name__}, expected a list")
+    return Record(
+        name=name,
+        file=path,
+        attributes={str(key).lower(): value for key, value in attributes.items()},
+        labels=(labels or []) if is_labelled else None,
+        size=_declared_size(size, path, name),
+        split=_split_of(path),
+    )
+
+
+def _declared_size(size: Any, path: Path, name: str) -> tuple[int, int] | None:
+    if size is None:
+        return None
+    try:
+        return int(size["width"]), int(size["height"])
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise FormatError(path, f"frame {name}: size {size!r}, expected width and height in pixels") from error
+
+
+def _split_of(path: Path) -> str | None:
+    found = _SPLIT.search(path.stem) or _SPLIT.fullmatch(path.parent.name)
+    return found[1] if found else None
+
+
+class ImageLibrary:
+    """The images below one folder, found by name."""
+
+    def __init__(self, root: Path | None):
+        """List the images below a folder; None = there are none."""
+        self.root = root or Path()
+        self._by_name: dict[str, list[str]] = {}
+        for path in [] if root is None else list_images(root):
+            self._by_name.setdefault(path.name, []).append(path.relative_to(self.root).as_posix())
+
+    def find(self, name: str, split: str | None) -> str | None:
+        """Path of an image relative to the root, preferring the folder of its split; None = not there.
+
+        Raises:
+            DataError: Several folders have the name and none is that of the split.
+        """
+        found = self._by_name.get(Path(name.replace("\\", "/")).name, [])
+        if len(found) > 1:
+            found = [path for path in found if split in Path(path).parts[:-1]] or found
+        if len(found) > 1:
+            raise DataError(f"image '{name}' lies in {found[0]} and {found[1]}; set images=DIR to one of the folders")
+        return found[0] if found else None
+
+    def absolute(self, path: str | None) -> Path | None:
+        """The file of a path relative to the root."""
+        return None if path is None else self.root / path
+
+    def siblings(self, stems: Mapping[str, Any]) -> list[str]:
+        """Images without a record, in the folders that hold at least one image with a record."""
+        paths = [path for paths in self._by_name.values() for path in paths]
+        folders = {Path(path).parent for path in paths if Path(path).stem in stems}
+        return sorted(path for path in paths if Path(path).stem not in stems and Path(path).parent in folders)
+
+
+def find_images(source: Path, images: Path | None, *, required: bool) -> ImageLibrary:
+    """The image folder of a source.
+
+    Raises:
+        DataError: It is required and there is none.
+    """
+    if images is not None:
+        if not images.is_dir():
+            raise DataError(f"images: no folder '{images}'")
+        return ImageLibrary(images)
+    start = source.resolve()
+    for folder in [start, *start.parents][:6]:
+        for candidate in (folder / "images" / "100k", folder / "images"):
+            if candidate.is_dir():
+                return ImageLibrary(candidate)
+    if required:
+        raise DataError(f"{source}: no images/100k or images folder beside or above it; set images=DIR")
+    return ImageLibrary(None)

@@ -1,0 +1,255 @@
+"""YOLO: one text file per image with `class cx cy w h` rows; boxes and polygons may be mixed in one file.
+
+An empty text file is a true negative. A missing one says nothing: the frame is unlabelled unless `missing` says
+otherwise. States may lie in side files, one JSON per row: `<stem>_<i>.json` with {"state": k} for row i, from 0.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+from tl_datasets.errors import DataError, FormatError, UsageError
+from tl_datasets.formats.box_policy import OnBadBox, fit_box
+from tl_datasets.formats.probing import ImageFacts, probe_ahead
+from tl_datasets.formats.yolo_layout import Item, Layout, find_layout
+from tl_datasets.formats.yolo_rows import Row, read_rows
+from tl_datasets.frame import Annotation, Frame
+from tl_datasets.images import resolve_inside
+from tl_datasets.label_maps import DROP, LabelFields, LabelMap, Translator, load_label_map
+from tl_datasets.parsing import load_json
+from tl_datasets.read_report import Event, ReadReport
+from tl_datasets.taxonomy import TRAFFIC_LIGHT, State
+
+
+def read(
+    source: Path | str,
+    *,
+    report: ReadReport,
+    images: Path | str | None = None,
+    labels: Path | str | None = None,
+    names: Sequence[str] | str | None = None,
+    label_map: str = "traffic_light_names",
+    split: str | None = None,
+    parts: Sequence[str] | str | None = None,
+    missing: Literal["unlabelled", "negative"] | None = None,
+    states: Path | str | None = None,
+    states_map: str = "dtld_states",
+    missing_state: Literal["error", "unknown"] = "error",
+    on_bad_box: OnBadBox = "error",
+) -> Iterator[Frame]:
+    """Read a YOLO data set.
+
+    Args:
+        source: A data.yaml, a folder with one, or a folder with images and labels.
+        report: Takes the image root, content hashes and counts.
+        images: For a data.yaml the folder that its paths are relative to; else the folder with the images.
+        labels: Folder with the label files, where it is not `labels` beside `images`; relative to `source` or to the
+            working directory.
+        names: Class names by id: a list, a text with commas, or a file with one name per line.
+        label_map: What the class names mean.
+        split: Part of all frames; replaces what a data.yaml says.
+        parts: Keys of the data.yaml to read, such as val,test; None = all that it names.
+        missing: What an image without a text file is. None = unlabelled, but an error if no image has one.
+        states: Folder of state side files.
+        states_map: Label map for the values in them.
+        missing_state: "error", or "unknown" for a row without a side file.
+        on_bad_box: "error", or "drop" to count and leave out boxes without area inside the image.
+
+    Raises:
+        FormatError: A file does not follow the format, or a class name has no meaning in the label map.
+        ImageError: An image does not open, or a path leaves the root.
+        UsageError: A folder or the class names are missing.
+    """
+    layout = find_layout(
+        Path(source),
+        images=None if images is None else Path(images),
+        labels=None if labels is None else Path(labels),
+        names=names,
+        parts=parts.split(",") if isinstance(parts, str) else parts,
+    )
+    meanings = load_label_map(label_map)
+    class_names = layout.class_names or meanings.class_names
+    if not class_names:
+        raise UsageError(f"{source}: no class names; give them by id, for example names=red,green,yellow")
+    _check_items(layout, missing)
+    fields = _class_fields(class_names, meanings, layout)
+    side_files = None if states is None else _SideFiles(Path(source), Path(states), states_map, missing_state)
+    report.root, report.total = layout.root, len(layout.items)
+    _count_files(layout, report)
+
+    def frames() -> Iterator[Frame]:
+        for item, facts in probe_ahead(layout.items, lambda item: resolve_inside(layout.root, item.path)):
+            frame_id = item.path.rpartition(".")[0]
+            if facts is None:
+                raise DataError(f"{item.path}: no image file")
+            report.content_hashes[frame_id] = facts.content_hash
+            annotations = None
+            if item.label_file.is_file():
+                annotations = tuple(
+                    _annotations(item, facts, layout, class_names, fields, side_files, on_bad_box, report)
+                )
+            elif missing == "negative":
+                annotations = ()
+            yield Frame(
+                frame_id=frame_id,
+                path=item.path,
+                width_px=facts.width_px,
+                height_px=facts.height_px,
+                annotations=annotations,
+                split=split or item.split,
+            )
+        if side_files is not None:
+            side_files.words.check()
+
+    return frames()
+
+
+def _annotations(
+    item: Item,
+    facts: ImageFacts,
+    layout: Layout,
+    class_names: Sequence[str],
+    fields: Sequence[LabelFields | str],
+    side_files: _SideFiles | None,
+    on_bad_box: OnBadBox,
+    report: ReadReport,
+) -> Iterator[Annotation]:
+    rows, repeated = read_rows(item.label_file)
+    for row in repeated:
+        report.add(Event.BOX_DUPLICATE, f"{item.label_file} line {row.line}")
+    if side_files is not None:
+        side_files.check_number(item, len(rows) + len(repeated))
+    for row in rows:
+        where = f"{item.label_file} line {row.line}"
+        if row.class_id >= len(class_names):
+            raise FormatError(item.label_file, _class_message(row.class_id, layout, class_names), line=row.line)
+        if row.is_polygon:
+            report.add(Event.POLYGON_TO_BOX, where)
+        word, meaning = class_names[row.class_id], fields[row.class_id]
+        if isinstance(meaning, str):
+            report.add(Event.LABEL_DROPPED, where, detail=word)
+            continue
+        x1, y1, x2, y2 = row.xyxy
+        width, height = facts.width_px, facts.height_px
+        fitted = fit_box(
+            (x1 * width, y1 * height, x2 * width, y2 * height),
+            width,
+            height,
+            truncated=None,
+            on_bad_box=on_bad_box,
+            report=report,
+            where=where,
+        )
+        if fitted is None:
+            continue
+        arguments = meaning.as_arguments
+        if side_files is not None and meaning.category == TRAFFIC_LIGHT:
+            arguments = {**arguments, "state": side_files.state(item, row, report)}
+        yield Annotation(xyxy=fitted[0], truncated=fitted[1], source_label=word, **arguments)
+
+
+class _SideFiles:
+    """States beside the label files: `<stem>_<i>.json` with {"state": k} for row i."""
+
+    def __init__(self, source: Path, folder: Path, states_map: str, missing_state: str):
+        candidates = [(source if source.is_dir() else source.parent) / folder, folder]
+        found = next((candidate for candidate in candidates if candidate.is_dir()), None)
+        if found is None:
+            raise UsageError(f"states: no folder '{folder}' in {source} or in the working directory")
+        self.folder = found
+        self.missing_state = missing_state
+        self.words = Translator(load_label_map(states_map), found)
+
+    def _path(self, item: Item, position: int) -> Path:
+        return self.folder / f"{Path(item.path).stem}_{position}.json"
+
+    def check_number(self, item: Item, rows: int) -> None:
+        """A side file beyond the last row means that rows were removed, so that all later states are shifted."""
+        surplus = self._path(item, rows)
+        if surplus.is_file():
+            raise FormatError(
+                item.label_file,
+                f"{rows} rows, but there is a state for one more ({surplus}); expected one file per row",
+            )
+
+    def state(self, item: Item, row: Row, report: ReadReport) -> State | None:
+        path = self._path(item, row.position)
+        if not path.is_file():
+            if self.missing_state == "unknown":
+                report.add(Event.STATE_MISSING, path)
+                return State.UNKNOWN
+            raise FormatError(
+                item.label_file,
+                f"no state file {path} for this row; add it, or set missing_state=unknown",
+                line=row.line,
+            )
+        data = load_json(path)
+        if not isinstance(data, dict) or "state" not in data:
+            raise FormatError(path, 'expected {"state": k}')
+        return self.words.state(data["state"])
+
+
+def _check_items(layout: Layout, missing: str | None) -> None:
+    stems = Counter(item.path.rpartition(".")[0] for item in layout.items)
+    twice = next((stem for stem, number in stems.items() if number > 1), None)
+    if twice is not None:
+        raise FormatError(layout.root, f"two images named '{twice}' share one label file; rename one of them")
+    if missing is None and not any(item.label_file.is_file() for item in layout.items):
+        raise FormatError(
+            layout.root,
+            f"none of {len(layout.items)} images has a label file, expected for example {layout.items[0].label_file}; "
+            "set labels=DIR, or missing=unlabelled if nobody labelled them",
+        )
+
+
+def _class_fields(class_names: Sequence[str], meanings: LabelMap, layout: Layout) -> list[LabelFields | str]:
+    """What each class id means; an unknown name is an error only where a row uses it."""
+    fields = [meanings.label(name) for name in class_names]
+    if None in fields:
+        used = _used_classes(layout)
+        words = Translator(meanings, layout.names_from)
+        for class_id, name in enumerate(class_names):
+            if fields[class_id] is None and used[class_id]:
+                words.unknown["label", name] = used[class_id]
+        words.check()
+    return [DROP if meaning is None else meaning for meaning in fields]
+
+
+def _used_classes(layout: Layout) -> Counter[int]:
+    """Rows by class id over the whole set; for messages."""
+    used: Counter[int] = Counter()
+    for item in layout.items:
+        if item.label_file.is_file():
+            used.update(row.class_id for row in read_rows(item.label_file)[0])
+    return used
+
+
+def _class_message(class_id: int, layout: Layout, class_names: Sequence[str]) -> str:
+    used = _used_classes(layout)
+    n = len(class_names)
+    message = f"class {class_id}, expected 0 to {n - 1} ({', '.join(class_names)})"
+    if max(used) == n and not used[0]:
+        return f"{message}; the files use 1 to {n} and never 0: they seem to count from 1, subtract 1 from each class"
+    return f"{message}; correct the row or the names"
+
+
+def _count_files(layout: Layout, report: ReadReport) -> None:
+    expected = {item.label_file for item in layout.items}
+    for item in layout.items:
+        if not item.label_file.is_file():
+            report.add(Event.NO_LABEL_FILE, item.label_file)
+    for folder in sorted({path.parent for path in expected}):
+        if not folder.is_dir():
+            continue
+        for path in sorted(folder.glob("*.txt")):
+            if path not in expected and path.name not in {
+                "classes.txt",
+                "obj.names",
+                "train.txt",
+                "val.txt",
+                "test.txt",
+            }:
+                report.add(Event.LABEL_FILE_WITHOUT_IMAGE, path)

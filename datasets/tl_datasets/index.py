@@ -1,0 +1,133 @@
+"""From native files to a catalog: one visible table of formats, and the steps that all formats share."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from tl_datasets.catalog import Catalog
+from tl_datasets.errors import DataError, UsageError
+from tl_datasets.formats import bdd100k, coco, yolo
+from tl_datasets.frame import Frame
+from tl_datasets.read_report import ReadReport
+
+FORMATS: dict[str, Callable[..., Iterator[Frame]]] = {
+    "bdd100k": bdd100k.read,
+    "coco": coco.read,
+    "yolo": yolo.read,
+}
+Progress = Callable[[int, int | None], None]
+
+
+def index(
+    source: Path | str,
+    format_name: str,
+    *,
+    name: str | None = None,
+    images: Path | str | None = None,
+    split: str | None = None,
+    sequence_regex: str | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> tuple[Catalog, ReadReport]:
+    """Read native files into a catalog.
+
+    Args:
+        source: Annotation file or folder.
+        format_name: A key of `FORMATS`.
+        name: Name of the source in the catalog; None = the name of the folder or file.
+        images: Image folder, where the format does not find it by itself.
+        split: Part of all frames; None = what the source says.
+        sequence_regex: Searched in each frame's image path; its group, or the whole match, is the sequence.
+        progress: Called with the number of frames done and the total, where that is known.
+        options: Further options of the format's reader; texts as a command line gives them are converted.
+
+    Returns:
+        The catalog, and the counts of everything that was changed or left out.
+
+    Raises:
+        UsageError: The format, an option or the regular expression is wrong.
+        DataError: The source cannot be used, or a frame has no sequence by the regular expression.
+    """
+    source = Path(source)
+    if format_name not in FORMATS:
+        raise UsageError(f"format '{format_name}', expected one of: {', '.join(FORMATS)}")
+    if not source.exists():
+        raise DataError(f"{source}: no such file or folder; expected annotations in {format_name} form")
+    reader = FORMATS[format_name]
+    report = ReadReport()
+    arguments = {key: value for key, value in {"images": images, "split": split}.items() if value is not None}
+    frames = reader(source, report=report, **arguments, **_checked_options(reader, format_name, options))
+    if sequence_regex is not None:
+        frames = _with_sequences(frames, sequence_regex)
+    if progress is not None:
+        frames = _with_progress(frames, report, progress)
+    if report.root is None:
+        raise DataError(f"{source}: the reader found no image folder; set images=DIR")
+    catalog = Catalog.from_frames(
+        frames, source=name or _source_name(source), root=report.root.resolve(), content_hashes=report.content_hashes
+    )
+    if not len(catalog):
+        raise DataError(f"{source}: no frame in it; expected annotations in {format_name} form")
+    return catalog, report
+
+
+def _source_name(source: Path) -> str:
+    path = source.resolve()
+    return path.parent.name if path.name in {"data.yaml", "data.yml"} else path.stem if path.is_file() else path.name
+
+
+def _with_sequences(frames: Iterator[Frame], sequence_regex: str) -> Iterator[Frame]:
+    try:
+        pattern = re.compile(sequence_regex)
+    except re.error as error:
+        raise UsageError(f"sequence '{sequence_regex}': {error}; expected a regular expression") from error
+    if pattern.groups > 1:
+        raise UsageError(f"sequence '{sequence_regex}': {pattern.groups} groups, expected one or none; use (?:...)")
+
+    def renamed() -> Iterator[Frame]:
+        for frame in frames:
+            found = pattern.search(frame.path)
+            word = found[pattern.groups] if found else None
+            if not word:
+                raise DataError(
+                    f"frame {frame.path}: '{sequence_regex}' finds no sequence in the path; "
+                    "expected a match in every frame"
+                )
+            yield dataclasses.replace(frame, sequence=word)
+
+    return renamed()
+
+
+def _with_progress(frames: Iterator[Frame], report: ReadReport, progress: Progress) -> Iterator[Frame]:
+    for done, frame in enumerate(frames, start=1):
+        progress(done, report.total)
+        yield frame
+
+
+def _checked_options(reader: Callable, format_name: str, options: dict[str, Any]) -> dict[str, Any]:
+    hints = get_type_hints(reader)
+    known = set(inspect.signature(reader).parameters) - {"source", "report", "images", "split"}
+    result = {}
+    for key, value in options.items():
+        if key not in known:
+            raise UsageError(f"option '{key}': unknown to format {format_name}; expected {', '.join(sorted(known))}")
+        result[key] = _converted(key, value, hints[key])
+    return result
+
+
+def _converted(key: str, value: Any, hint: Any) -> Any:
+    if hint is bool:
+        if isinstance(value, bool):
+            return value
+        if str(value).lower() not in {"true", "false"}:
+            raise UsageError(f"option {key}={value}: expected true or false")
+        return str(value).lower() == "true"
+    choices = [choice for kind in (hint, *get_args(hint)) if get_origin(kind) is Literal for choice in get_args(kind)]
+    if choices and value is not None and value not in choices:
+        raise UsageError(f"option {key}={value}: expected {' or '.join(map(str, choices))}")
+    return value

@@ -1,0 +1,163 @@
+"""JSON and YAML files of other people, read so that every fault names its file and line.
+
+YAML is read with the booleans of YAML 1.2: `off`, `on`, `yes` and `no` stay words, because `off` is a lamp state.
+No tag makes a Python object, and a key that occurs twice in one mapping is a fault.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+try:
+    from yaml import CSafeLoader as _SafeLoader
+except ImportError:  # PyYAML built without libyaml
+    from yaml import SafeLoader as _SafeLoader
+
+from tl_datasets.errors import FormatError
+
+_CHUNK_CHARS = 1 << 20
+_SPACE = " \t\r\n"
+
+
+def read_text(path: Path | str) -> str:
+    """The text of a UTF-8 file, with or without a byte order mark.
+
+    Raises:
+        FormatError: The file is missing, unreadable or not UTF-8.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise FormatError(path, f"cannot be read ({error.strerror}); expected a text file") from error
+    except UnicodeDecodeError as error:
+        raise FormatError(path, f"byte {error.start} is not UTF-8; save the file as UTF-8") from error
+
+
+def load_json(path: Path | str) -> Any:
+    """Read one JSON document.
+
+    Raises:
+        FormatError: The file is missing or not JSON.
+    """
+    try:
+        return json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise FormatError(path, f"not JSON: {error.msg}; expected a JSON document", line=error.lineno) from error
+    except (RecursionError, ValueError) as error:
+        raise FormatError(path, f"not usable JSON: {error}; expected a JSON document") from error
+
+
+def iter_json_array(path: Path | str) -> Iterator[dict[str, Any]]:
+    """Yield the objects of a file that holds one JSON array of objects, without holding the file in memory.
+
+    The label files of large sets are one array of more than a gigabyte.
+
+    Raises:
+        FormatError: The file is missing, not JSON, or not an array of objects.
+    """
+    decoder = json.JSONDecoder()
+    try:
+        file = Path(path).open(encoding="utf-8-sig")  # noqa: SIM115  (closed by the with below)
+    except OSError as error:
+        raise FormatError(path, f"cannot be read ({error.strerror}); expected a JSON array") from error
+    buffer, position, line, size = "", 0, 1, _CHUNK_CHARS
+
+    def fault(message: str) -> FormatError:
+        return FormatError(path, message, line=line + buffer.count("\n", 0, position))
+
+    def more() -> bool:
+        nonlocal buffer, position, line, size
+        line += buffer.count("\n", 0, position)
+        chunk = file.read(size)
+        buffer, position = buffer[position:] + chunk, 0
+        size = max(size, len(buffer))  # doubles while one record does not fit, so that the work stays linear
+        return bool(chunk)
+
+    def peek() -> str:
+        nonlocal position
+        while True:
+            while position < len(buffer) and buffer[position] in _SPACE:
+                position += 1
+            if position < len(buffer):
+                return buffer[position]
+            if not more():
+                return ""
+
+    with file:
+        try:
+            if peek() != "[":
+                raise fault("expected a JSON array '[...]' at the top")
+            position += 1
+            first = True
+            while peek() != "]":
+                if not first:
+                    if peek() != ",":
+                        raise fault("not JSON: expected ',' or ']' after a record (is the file cut off?)")
+                    position += 1
+                first = False
+                if peek() != "{":
+                    raise fault("not a list of records: expected '{'")
+                while True:
+                    try:
+                        record, position = decoder.raw_decode(buffer, position)
+                        break
+                    except json.JSONDecodeError as error:
+                        place = error.pos - position  # more() moves the record to the front
+                        if not more():
+                            position = min(place, len(buffer))
+                            raise fault(f"not JSON: {error.msg} (is the file cut off?)") from error
+                yield record
+            position += 1
+            if peek():
+                raise fault("text after the end of the array; expected nothing")
+        except UnicodeDecodeError as error:
+            raise fault(f"not UTF-8 ({error.reason}); save the file as UTF-8") from error
+        except RecursionError as error:
+            raise fault("nested too deeply; expected a list of flat records") from error
+
+
+class _Loader(_SafeLoader):  # type: ignore[misc, valid-type]
+    """A safe loader with the booleans of YAML 1.2 and without repeated keys."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        mapping = super().construct_mapping(node, deep=deep)
+        if len(mapping) < len(node.value):
+            seen = set()
+            for key_node, _ in node.value:
+                if key_node.value in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"key '{key_node.value}' occurs twice", key_node.start_mark
+                    )
+                seen.add(key_node.value)
+        return mapping
+
+
+_BOOLEAN = "tag:yaml.org,2002:bool"
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != _BOOLEAN]
+    for first, resolvers in _Loader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(_BOOLEAN, re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
+
+
+def load_yaml(path: Path | str) -> Any:
+    """Read one YAML document; `off` and its like stay words.
+
+    Raises:
+        FormatError: The file is missing or not YAML, or a key occurs twice.
+    """
+    try:
+        return yaml.load(read_text(path), Loader=_Loader)  # noqa: S506  (derived from the safe loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else None
+        raise FormatError(path, f"not YAML: {error.problem}; expected a YAML document", line=line) from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        message = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise FormatError(path, f"not YAML: {message}; expected a YAML document") from error

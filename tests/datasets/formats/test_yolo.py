@@ -1,0 +1,483 @@
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tl_datasets.errors import DataError, FormatError, ImageError, UsageError
+from tl_datasets.formats.yolo import read
+from tl_datasets.index import index
+from tl_datasets.read_report import Event, ReadReport
+
+WIDTH, HEIGHT = 64, 48
+NAMES = ("red", "green", "off")
+
+
+@pytest.fixture
+def make_folders(tmp_path, draw_image):
+    """`images/<name>.png` and `labels/<name>.txt`; a text of None leaves the label file out."""
+
+    def make(labels: dict[str, str | None], folder: str = "set", labels_folder: str = "labels") -> Path:
+        root = tmp_path / folder
+        for name, text in labels.items():
+            draw_image(root / "images" / f"{name}.png", WIDTH, HEIGHT)
+            (root / labels_folder / name).parent.mkdir(parents=True, exist_ok=True)
+            if text is not None:
+                (root / labels_folder / f"{name}.txt").write_text(text)
+        return root
+
+    return make
+
+
+@pytest.fixture
+def make_yaml(tmp_path, draw_image):
+    """A data.yaml with images in `train/images` and `valid/images`."""
+
+    def make(text: str) -> Path:
+        root = tmp_path / "export"
+        for part in ("train", "valid"):
+            draw_image(root / part / "images" / f"{part}.png", WIDTH, HEIGHT)
+            (root / part / "labels").mkdir(parents=True, exist_ok=True)
+            (root / part / "labels" / f"{part}.txt").write_text("0 0.5 0.5 0.25 0.5\n")
+        (root / "data.yaml").write_text(text)
+        return root
+
+    return make
+
+
+def read_all(source: Path, **options):
+    report = ReadReport()
+    return list(read(source, report=report, **{"names": NAMES, **options})), report
+
+
+def only_boxes(source: Path, **options):
+    frames, report = read_all(source, **options)
+    assert len(frames) == 1
+    return frames[0].annotations, report
+
+
+# Rows
+
+
+@pytest.mark.parametrize(
+    ("row", "xyxy", "events"),
+    [
+        ("0 0.5 0.5 0.25 0.5", (24, 12, 40, 36), []),
+        ("  0\t0.5 0.5 0.25 0.5  \r", (24, 12, 40, 36), []),
+        ("0.0 5e-1 .5 0.25 0.5", (24, 12, 40, 36), []),
+        ("0 0.25 0.25 0.75 0.25 0.75 0.5 0.25 0.5", (16, 12, 48, 24), [Event.POLYGON_TO_BOX]),
+        ("0 0.25 0.25 0.75 0.5 0.5 0.75", (16, 12, 48, 36), [Event.POLYGON_TO_BOX]),
+        ("0 0.0 0.5 0.25 0.5", (0, 12, 8, 36), [Event.BOX_CLIPPED]),
+        ("0 0.125 0.5 0.250001 0.5", (0, 12, 16.000032, 36), []),
+    ],
+    ids=["box", "blanks", "number forms", "polygon", "triangle", "leaves the image", "rounding at the edge"],
+)
+def test_rows(make_folders, row, xyxy, events):
+    annotations, report = only_boxes(make_folders({"a": row + "\n"}))
+    assert annotations is not None
+    assert annotations[0].xyxy == pytest.approx(xyxy)
+    assert (annotations[0].category, annotations[0].state, annotations[0].source_label) == (
+        "traffic_light",
+        "red",
+        "red",
+    )
+    assert {event for event, _ in report.counts} == set(events)
+
+
+def test_boxes_and_polygons_may_be_mixed_in_one_file(make_folders):
+    text = "0 0.5 0.5 0.25 0.5\n\n1 0.25 0.25 0.75 0.25 0.75 0.5 0.25 0.5\n"
+    annotations, report = only_boxes(make_folders({"a": text}))
+    assert [annotation.state for annotation in annotations or ()] == ["red", "green"]
+    assert report.count(Event.POLYGON_TO_BOX) == 1
+
+
+def test_truncated_is_set_where_more_than_two_per_cent_is_cut(make_folders):
+    annotations, _ = only_boxes(make_folders({"a": "0 0.0 0.5 0.25 0.5\n0 0.5 0.5 0.25 0.5\n"}))
+    assert [annotation.truncated for annotation in annotations or ()] == [True, None]
+
+
+def test_exact_repetitions_are_removed_and_counted(make_folders):
+    text = "0 0.5 0.5 0.25 0.5\n0 0.50 0.5 0.25 0.5\n1 0.5 0.5 0.25 0.5\n"
+    annotations, report = only_boxes(make_folders({"a": text}))
+    assert [annotation.state for annotation in annotations or ()] == ["red", "green"]
+    assert report.count(Event.BOX_DUPLICATE) == 1
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("0 0.5 0.5 0.25", "4 numbers, expected 5"),
+        ("0 0.5 0.5 0.25 0.5 0.9", "6 numbers.*confidence"),
+        ("0 0.5 0.5 0.25 0.5 0.9 0.1 0.2", "8 numbers"),
+        ("0 0.5 0.5 nan 0.5", "NaN"),
+        ("0 0.5 0.5 inf 0.5", "NaN or infinite"),
+        ("0 0.5 0.5 0.25 1.02", "coordinate 1.02"),
+        ("0 -0.02 0.5 0.25 0.5", "coordinate -0.02"),
+        ("0 320 240 16 24", "pixels must be divided"),
+        ("red 0.5 0.5 0.25 0.5", "'red'; expected numbers"),
+        ("-1 0.5 0.5 0.25 0.5", "class '-1'"),
+        ("1.5 0.5 0.5 0.25 0.5", "class '1.5'"),
+        ("3 0.5 0.5 0.25 0.5", r"class 3, expected 0 to 2 \(red, green, off\)"),
+        ("0 0.5 0.5 0 0.5", "no area"),
+        ("0 0.5 0.5 0.25 -0.005", "no area"),
+    ],
+)
+def test_faulty_rows_name_file_and_line(make_folders, row, message):
+    source = make_folders({"a": f"0 0.5 0.5 0.25 0.5\n{row}\n"})
+    with pytest.raises(DataError, match=rf"a\.txt line 2: .*{message}") as caught:
+        read_all(source)
+    assert "\n" not in str(caught.value)
+
+
+def test_boxes_without_area_may_be_dropped_and_are_counted(make_folders):
+    annotations, report = only_boxes(make_folders({"a": "0 0.5 0.5 0 0.5\n0 1.005 0.5 0.001 0.1\n"}), on_bad_box="drop")
+    assert annotations == ()
+    assert (report.count(Event.BOX_NO_AREA), report.count(Event.BOX_OUTSIDE)) == (1, 1)
+
+
+def test_classes_that_count_from_one_are_recognised(make_folders):
+    source = make_folders({"a": "1 0.5 0.5 0.25 0.5\n", "b": "2 0.5 0.5 0.1 0.1\n3 0.2 0.5 0.1 0.1\n"})
+    with pytest.raises(FormatError, match=r"b\.txt line 2: class 3.*count from 1, subtract 1"):
+        read_all(source)
+    source = make_folders({"a": "0 0.5 0.5 0.25 0.5\n", "b": "3 0.2 0.5 0.1 0.1\n"}, folder="other")
+    with pytest.raises(FormatError, match="correct the row or the names"):
+        read_all(source)
+
+
+def test_a_file_that_is_no_text_is_named(make_folders):
+    source = make_folders({"a": ""})
+    (source / "labels" / "a.txt").write_bytes(b"\xff\xfe0")
+    with pytest.raises(FormatError, match=r"a\.txt: byte 0 is not UTF-8"):
+        read_all(source)
+
+
+# Empty, missing, and files that belong to nothing
+
+
+@pytest.mark.parametrize(
+    ("missing", "status"), [(None, "unlabelled"), ("unlabelled", "unlabelled"), ("negative", "labelled")]
+)
+def test_an_empty_file_is_a_negative_and_a_missing_one_is_not(make_folders, missing, status):
+    frames, report = read_all(make_folders({"empty": "", "missing": None}), missing=missing)
+    assert [frame.label_status for frame in frames] == ["labelled", status]
+    assert frames[0].annotations == ()
+    assert report.count(Event.NO_LABEL_FILE) == 1
+
+
+def test_no_label_file_at_all_is_a_wrong_folder_unless_said_otherwise(make_folders):
+    source = make_folders({"a": None, "b": None})
+    with pytest.raises(FormatError, match=r"none of 2 images has a label file.*labels/a\.txt.*missing=unlabelled"):
+        read_all(source)
+    frames, _ = read_all(source, missing="unlabelled")
+    assert [frame.annotations for frame in frames] == [None, None]
+
+
+def test_label_files_without_an_image_are_counted(make_folders):
+    source = make_folders({"a": ""})
+    (source / "labels" / "b.txt").write_text("")
+    (source / "labels" / "classes.txt").write_text("red")
+    _, report = read_all(source)
+    assert report.count(Event.LABEL_FILE_WITHOUT_IMAGE) == 1
+    assert "b.txt" in report.lines()[0]
+
+
+# Folders
+
+
+def test_label_folder_by_name_or_path(make_folders, tmp_path):
+    source = make_folders({"a": "0 0.5 0.5 0.25 0.5\n"}, labels_folder="annotations")
+    for labels in ("annotations", tmp_path / "set" / "annotations"):
+        frames, report = read_all(source, labels=labels)
+        assert len(frames[0].annotations or ()) == 1
+        assert (frames[0].frame_id, frames[0].path) == ("a", "a.png")
+        assert report.root == source / "images"
+    with pytest.raises(UsageError, match="labels: no folder 'labls'"):
+        read_all(source, labels="labls")
+
+
+def test_label_files_beside_the_images(tmp_path, draw_image):
+    draw_image(tmp_path / "x" / "deep" / "a.png", WIDTH, HEIGHT)
+    (tmp_path / "x" / "deep" / "a.txt").write_text("1 0.5 0.5 0.25 0.5\n")
+    frames, _ = read_all(tmp_path / "x")
+    assert (frames[0].frame_id, len(frames[0].annotations or ())) == ("deep/a", 1)
+
+
+def test_two_images_that_share_a_label_file(make_folders, draw_image):
+    source = make_folders({"a": ""})
+    draw_image(source / "images" / "a.jpg")
+    with pytest.raises(FormatError, match="two images named 'a'"):
+        read_all(source)
+
+
+@pytest.mark.parametrize("names", ["red,green", ["red", "green"], ("red", "green"), "file"])
+def test_ways_to_give_names(make_folders, tmp_path, names):
+    if names == "file":
+        (tmp_path / "classes.txt").write_text("red\ngreen\n")
+        names = str(tmp_path / "classes.txt")
+    annotations, _ = only_boxes(make_folders({"a": "1 0.5 0.5 0.25 0.5\n"}), names=names)
+    assert [annotation.state for annotation in annotations or ()] == ["green"]
+
+
+def test_names_are_needed(make_folders):
+    with pytest.raises(UsageError, match="names=red,green,yellow"):
+        read_all(make_folders({"a": ""}), names=None)
+    with pytest.raises(UsageError, match="none twice"):
+        read_all(make_folders({"a": ""}), names="red,red")
+
+
+def test_names_may_come_from_the_label_map(make_folders):
+    source = make_folders({"a": "9 0.5 0.5 0.25 0.5\n11 0.5 0.5 0.1 0.1\n"})
+    annotations, report = only_boxes(source, names=None, label_map="coco80")
+    assert [annotation.category for annotation in annotations or ()] == ["traffic_light"]
+    assert report.counts[Event.LABEL_DROPPED, "stop sign"] == 1
+
+
+def test_an_unknown_name_matters_only_where_it_is_used(make_folders):
+    source = make_folders({"a": "1 0.5 0.5 0.25 0.5\n1 0.5 0.5 0.1 0.1\n", "b": "1 0.5 0.5 0.2 0.1"})
+    with pytest.raises(FormatError, match=r"label 'left' \(3\)"):
+        read_all(source, names="red,left")
+    assert len(read_all(source, names="left,red")[0]) == 2
+
+
+def test_missing_and_broken_images(make_folders):
+    source = make_folders({"a": ""})
+    (source / "images" / "a.png").unlink()
+    with pytest.raises(ImageError, match="no image in it"):
+        read_all(source)
+    source = make_folders({"b": ""}, folder="broken")
+    (source / "images" / "b.png").write_bytes(b"PNG?")
+    with pytest.raises(ImageError, match=r"b\.png: does not open"):
+        read_all(source)
+
+
+# data.yaml
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "train: train/images\nval: valid/images\nnames: [red, green, off]\nnc: 3",
+        "train: ../train/images\nval: ../valid/images\nnames: {0: red, 1: green, 2: off}",
+        "path: .\ntrain: [train/images]\nvalidation: valid/images\nnames: {'0': red, '1': green, '2': off}",
+        "train: train.txt\nval: valid.txt\nnames: [red, green, off]\ndownload: |\n  raise SystemExit(3)",
+        "train: train\nvalid: valid\nnames:\n- red\n- green\n- off\n",
+    ],
+    ids=["list", "Roboflow's ../", "mapping with text keys", "list files", "folders above images"],
+)
+def test_forms_of_data_yaml(make_yaml, text):
+    root = make_yaml(text)
+    (root / "train.txt").write_text("./train/images/train.png\n\n")
+    (root / "valid.txt").write_text("valid/images/valid.png\n")
+    for source in (root, root / "data.yaml"):
+        frames, report = read_all(source, names=None)
+        assert [(frame.frame_id, frame.split) for frame in frames] == [
+            ("train/images/train", "train"),
+            ("valid/images/valid", "val"),
+        ]
+        assert [frame.annotations[0].state for frame in frames if frame.annotations] == ["red", "red"]
+        assert report.root == root
+
+
+def test_off_is_a_name(make_yaml):
+    root = make_yaml("train: train/images\nnames: [off, no]")
+    frames, _ = read_all(root, names=None)
+    assert frames[0].annotations is not None
+    assert frames[0].annotations[0].state == "off"
+
+
+def test_only_some_parts(make_yaml):
+    root = make_yaml("train: gone/images\nval: valid/images\nnames: [red]")
+    with pytest.raises(FormatError, match=r"train: no 'gone/images'.*parts="):
+        read_all(root, names=None)
+    frames, _ = read_all(root, names=None, parts="val")
+    assert [frame.split for frame in frames] == ["val"]
+    with pytest.raises(UsageError, match="no 'test'; it has train, val"):
+        read_all(root, names=None, parts="test")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("train: [", "not YAML"),
+        ("- train", "expected a mapping"),
+        ("names: [red]", "names no images"),
+        ("train: train/images\nnames: [red, green]\nnc: 3", "nc is 3 but names has 2"),
+        ("train: train/images\nnames: {0: red, 2: green}", r"ids \[0, 2\], expected 0 to 1"),
+        ("train: train/images\nnames: {a: red}", "expected ids 0, 1, 2"),
+        ("train: 3\nnames: [red]", "train: 3, expected a folder"),
+        ("train: data.yaml\nnames: [red]", "neither a folder nor"),
+        ("path: ..\ntrain: export/train/images\nnames: [red]", r"path '\.\.' leaves .*images=DIR"),
+        ("path: /\ntrain: tmp\nnames: [red]", "leaves"),
+        ("train: ../../elsewhere\nnames: [red]", "leaves|no '"),
+        ("train: outside.txt\nnames: [red]", r"outside\.txt line 2: '\.\./secret\.png' leaves"),
+        ("train: absent.txt\nnames: [red]", "no 'absent.txt'"),
+        ("train: gone.txt\nnames: [red]", r"gone\.txt line 1: no image 'train/images/gone\.png'"),
+        ("train: train/images\nval: train/images\nnames: [red]", "is in train and in val"),
+        ("train: train/images\nnames: [red]\nkpt_shape: [4, 2]", "key points"),
+    ],
+)
+def test_faults_of_data_yaml(make_yaml, draw_image, tmp_path, text, message):
+    root = make_yaml(text)
+    draw_image(tmp_path / "secret.png")
+    draw_image(tmp_path.parent / "elsewhere" / "x.png")
+    (root / "outside.txt").write_text("train/images/train.png\n../secret.png\n")
+    (root / "gone.txt").write_text("train/images/gone.png\n")
+    with pytest.raises(DataError, match=message) as caught:
+        read_all(root, names=None)
+    assert "\n" not in str(caught.value)
+
+
+def test_images_allows_a_root_above(make_yaml, tmp_path):
+    root = make_yaml("path: ..\ntrain: export/train/images\nnames: [red]")
+    frames, report = read_all(root, names=None, images=tmp_path)
+    assert frames[0].path == "export/train/images/train.png"
+    assert report.root == tmp_path
+
+
+# States in side files
+
+
+@pytest.fixture
+def with_states(make_folders):
+    source = make_folders({"a_1": "0 0.5 0.5 0.25 0.5\n0 0.2 0.5 0.1 0.1\n", "b": ""})
+    (source / "states").mkdir()
+    for position, state in enumerate((4, 2)):
+        (source / "states" / f"a_1_{position}.json").write_text(json.dumps({"state": state}))
+    return source
+
+
+def test_states_from_side_files(with_states):
+    frames, _ = read_all(with_states, names="traffic_light", states="states")
+    assert [annotation.state for annotation in frames[0].annotations or ()] == ["green", "red_yellow"]
+
+
+def test_a_repeated_row_does_not_shift_the_states(with_states):
+    row = "0 0.5 0.5 0.25 0.5\n"
+    (with_states / "labels" / "a_1.txt").write_text(row + row + "0 0.2 0.5 0.1 0.1\n")
+    (with_states / "states" / "a_1_2.json").write_text('{"state": 0}')
+    frames, _ = read_all(with_states, names="traffic_light", states="states")
+    assert [annotation.state for annotation in frames[0].annotations or ()] == ["green", "off"]
+
+
+def test_faults_of_side_files(with_states):
+    options = {"names": "traffic_light", "states": "states"}
+    second = with_states / "states" / "a_1_1.json"
+    (with_states / "states" / "a_1_2.json").write_text('{"state": 0}')
+    with pytest.raises(FormatError, match=r"2 rows, but there is a state for one more"):
+        read_all(with_states, **options)
+    (with_states / "states" / "a_1_2.json").unlink()
+    second.write_text('{"state": 9}')
+    with pytest.raises(FormatError, match=r"state '9' \(1\)"):
+        read_all(with_states, **options)
+    second.write_text("{")
+    with pytest.raises(FormatError, match=r"a_1_1\.json line 1: not JSON"):
+        read_all(with_states, **options)
+    second.write_text("[]")
+    with pytest.raises(FormatError, match=r"a_1_1\.json: expected"):
+        read_all(with_states, **options)
+    second.unlink()
+    with pytest.raises(FormatError, match=r"a_1\.txt line 2: no state file .*a_1_1\.json.*missing_state=unknown"):
+        read_all(with_states, **options)
+    frames, report = read_all(with_states, **options, missing_state="unknown")
+    assert [annotation.state for annotation in frames[0].annotations or ()] == ["green", "unknown"]
+    assert report.count(Event.STATE_MISSING) == 1
+    with pytest.raises(UsageError, match="states: no folder 'stats'"):
+        read_all(with_states, names="traffic_light", states="stats")
+
+
+# Real frames
+
+
+def test_dtld_sample_has_the_counts_of_its_description(shared_data):
+    root = shared_data / "dtld_fridtjofs"
+    catalog, report = index(
+        root / "raw_dataset",
+        "yolo",
+        labels="annotations",
+        names="traffic_light",
+        states=root / "sd_train_data",
+        sequence_regex=r"^([A-Za-z]+)_",
+    )
+    assert report.lines() == []
+    assert Counter(catalog.frames["sequence"]) == {
+        "Berlin": 130,
+        "Bochum": 62,
+        "Bremen": 56,
+        "Dortmund": 132,
+        "Duesseldorf": 16,
+    }
+    assert (np.diff(catalog.offsets) == 0).sum() == 45
+    states = {"off": 5, "red": 142, "red_yellow": 125, "yellow": 158, "green": 332}
+    assert Counter(catalog.annotations["state"]) == states
+    heights = catalog.xyxy[:, 3] - catalog.xyxy[:, 1]
+    assert np.median(heights) == pytest.approx(26, abs=0.5)
+
+
+def test_dtld_boxes_and_states_equal_a_plain_reading(shared_data):
+    root = shared_data / "dtld_fridtjofs"
+    catalog, _ = index(
+        root / "raw_dataset", "yolo", labels="annotations", names="traffic_light", states="../sd_train_data"
+    )
+    for row in range(0, len(catalog), 7):
+        frame = catalog.frame(row)
+        text = (root / "raw_dataset/annotations" / f"{frame.frame_id}.txt").read_text()
+        table = np.array(text.split(), dtype=float).reshape(-1, 5)
+        with Image.open(catalog.image_path(row)) as image:
+            width, height = image.size
+        centre, size = table[:, 1:3] * (width, height), table[:, 3:5] * (width, height)
+        expected = np.hstack([centre - size / 2, centre + size / 2])
+        np.testing.assert_allclose(catalog.boxes(row), expected, atol=1e-6)
+        for position, annotation in enumerate(frame.annotations or ()):
+            stored = json.loads((root / "sd_train_data" / f"{frame.frame_id}_{position}.json").read_text())["state"]
+            assert annotation.state == ["off", "red", "red_yellow", "yellow", "green"][stored]
+
+
+def test_roboflow_sample_mixes_polygons_and_boxes(shared_data, tmp_path):
+    source = shared_data / "roboflow_traffic_light_kr"
+    with pytest.raises(FormatError, match=r"label 'left' \(27\)"):
+        index(source, "yolo")
+    mine = tmp_path / "kr.yaml"
+    mine.write_text("extends: traffic_light_names\nlabels: {left: {state: green, pictogram: arrow_left}}\n")
+    catalog, report = index(source, "yolo", label_map=mine)
+    assert Counter(catalog.frames["split"]) == {"train": 54, "val": 23, "test": 9}
+    assert report.count(Event.POLYGON_TO_BOX) == 118
+    assert Counter(catalog.annotations["source_label"]) == {"green": 81, "red": 43, "left": 27, "yellow": 8}
+    heights = catalog.xyxy[:, 3] - catalog.xyxy[:, 1]
+    assert np.round(np.quantile(heights, [0.05, 0.95])).tolist() == [5, 22]
+    assert np.median(heights) == pytest.approx(12, abs=1)
+
+
+def test_roboflow_sample_with_a_missing_part(shared_data):
+    catalog, _ = index(shared_data / "roboflow_cinta_v2", "yolo", parts="val,test")
+    assert Counter(catalog.annotations["state"]) == {"red": 47, "green": 27, "yellow": 12}
+    assert Counter(catalog.frames["split"]) == {"val": 40, "test": 20}
+
+
+def test_tuebingen_sample(shared_data):
+    root = shared_data / "tuebingen_sequence"
+    catalog, _ = index(
+        root / "od_playground", "yolo", labels="annotations", names="traffic_light", states=root / "sd_playground"
+    )
+    assert (len(catalog), len(catalog.annotations)) == (20, 40)
+    assert set(catalog.annotations["state"]) == {"red"}
+    later, report = index(root / "input_playground", "yolo", names="traffic_light", missing="unlabelled")
+    assert set(later.frames["label_status"]) == {"unlabelled"}
+    assert report.count(Event.NO_LABEL_FILE) == 10
+
+
+def test_coco_indices_of_a_foreign_conversion(shared_data, tmp_path):
+    source = shared_data / "bdd100k" / "yolo_coco_index"
+    labels = sorted(source.rglob("*.txt"))
+    (tmp_path / "images").mkdir()
+    (tmp_path / "labels").mkdir()
+    for path in labels:
+        image = shared_data / "bdd100k" / "images" / "100k" / path.parent.name / f"{path.stem}.jpg"
+        (tmp_path / "images" / image.name).write_bytes(image.read_bytes())
+        (tmp_path / "labels" / path.name).write_text(path.read_text())
+    catalog, _ = index(tmp_path, "yolo", label_map="coco80")
+    assert len(catalog) == 102
+    assert set(catalog.annotations["category"]) == {"pedestrian", "car", "bus", "truck", "traffic_light"}

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import hashlib
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tl_datasets.errors import ImageError
+from tl_datasets.images import list_images, probe_image, read_rgb, resolve_inside, write_rgb, write_whole
+
+
+def lamp(width_px: int = 40, height_px: int = 30) -> np.ndarray:
+    image = np.zeros((height_px, width_px, 3), np.uint8)
+    image[2:10, 2:10] = (250, 20, 10)
+    return image
+
+
+def test_red_stays_red(tmp_path):
+    write_rgb(tmp_path / "a.png", lamp())
+    np.testing.assert_array_equal(read_rgb(tmp_path / "a.png"), lamp())
+    # An independent reader sees the same colours.
+    assert Image.open(tmp_path / "a.png").convert("RGB").getpixel((5, 5)) == (250, 20, 10)
+
+
+def test_grey_and_transparent_images_become_rgb(tmp_path):
+    Image.new("L", (8, 6), 77).save(tmp_path / "grey.png")
+    Image.new("RGBA", (8, 6), (1, 2, 3, 0)).save(tmp_path / "alpha.png")
+    assert read_rgb(tmp_path / "grey.png").shape == (6, 8, 3)
+    assert read_rgb(tmp_path / "alpha.png").shape == (6, 8, 3)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_applied_to_pixels_and_size_alike(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(lamp()).save(tmp_path / "a.jpg", exif=exif)
+    width, height, _ = probe_image(tmp_path / "a.jpg")
+    assert read_rgb(tmp_path / "a.jpg").shape[:2] == (height, width)
+    assert (width, height) == ((40, 30) if orientation < 5 else (30, 40))
+
+
+def test_probe_hashes_the_bytes(tmp_path):
+    write_rgb(tmp_path / "a.jpg", lamp())
+    expected = hashlib.sha256((tmp_path / "a.jpg").read_bytes()).hexdigest()
+    assert probe_image(tmp_path / "a.jpg") == (40, 30, expected)
+
+
+def _jpeg() -> bytes:
+    buffer = BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (90, 120, 3)).astype(np.uint8)).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (None, "cannot be read"),
+        (b"", "does not open|0 bytes"),
+        (b"<html>not found</html>", "does not open|do not decode"),
+    ],
+    ids=["missing", "empty", "a web page"],
+)
+def test_what_is_no_image_is_named(tmp_path, data, message):
+    path = tmp_path / "a.jpg"
+    if data is not None:
+        path.write_bytes(data)
+    for read in (probe_image, read_rgb):
+        with pytest.raises(ImageError, match=message) as caught:
+            read(path)
+        assert str(path) in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+def test_cut_off_files_are_found_without_decoding(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(_jpeg()[:-200])
+    write_rgb(tmp_path / "b.png", lamp())
+    (tmp_path / "c.png").write_bytes((tmp_path / "b.png").read_bytes()[:-20])
+    for name in ("a.jpg", "c.png"):
+        with pytest.raises(ImageError, match="cut off"):
+            probe_image(tmp_path / name)
+
+
+def test_padding_after_the_end_marker_is_allowed(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(_jpeg() + b"\0" * 300)
+    assert probe_image(tmp_path / "a.jpg")[:2] == (120, 90)
+
+
+def test_unknown_encoder_and_nothing_left_behind(tmp_path):
+    with pytest.raises(ImageError, match=r"\.xyz"):
+        write_rgb(tmp_path / "a.xyz", lamp())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path):
+    write_whole(tmp_path / "a.txt", "first")
+    with pytest.raises(TypeError):
+        write_whole(tmp_path / "a.txt", 5)  # type: ignore[arg-type]
+    assert (tmp_path / "a.txt").read_text() == "first"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_list_images_is_sorted_and_stays_inside(tmp_path, draw_image):
+    root = tmp_path / "root"
+    for name in ("b/2.PNG", "a/1.jpg", "a/note.txt"):
+        if name.endswith("txt"):
+            (root / name).write_text("")
+        else:
+            draw_image(root / name.replace(".PNG", ".png")).rename(root / name)
+    (root / "link.png").symlink_to(draw_image(tmp_path / "outside.png"))
+    assert [path.relative_to(root).as_posix() for path in list_images(root)] == ["a/1.jpg", "b/2.PNG"]
+
+
+@pytest.mark.parametrize("path", ["../x.png", "/etc/x.png", "a/../../x.png", "..\\x.png"])
+def test_paths_that_leave_the_root_are_refused(tmp_path, path):
+    with pytest.raises(ImageError, match="leaves its root"):
+        resolve_inside(tmp_path / "root", path)
+
+
+def test_paths_inside_may_use_backslashes(tmp_path):
+    assert resolve_inside(tmp_path, "a\\b.png") == (tmp_path / "a" / "b.png").resolve()

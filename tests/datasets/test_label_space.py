@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from tl_datasets.errors import DataError
+from tl_datasets.frame import Annotation
+from tl_datasets.label_space import DROP, IGNORE_ANY, LabelSpace
+from tl_datasets.taxonomy import Pictogram, State
+
+COLOURS = """
+classes:
+  red: {state: red}
+  green: {state: green}
+  off: {state: off}
+ignore:
+  - {state: [unknown, null]}
+drop:
+  - {category: car}
+"""
+
+
+def space(text: str) -> LabelSpace:
+    return LabelSpace.model_validate(yaml.safe_load(text))
+
+
+def assign(label_space, make_catalog, make_frame, *annotations):
+    frame = make_frame("a", annotations=tuple(Annotation(xyxy=(0, 0, 1, 1), **fields) for fields in annotations))
+    class_id, ignored = label_space.assign(make_catalog(frame).annotations)
+    return list(zip(class_id.tolist(), ignored.tolist(), strict=True))
+
+
+def test_unquoted_off_is_the_word_off():
+    assert space(COLOURS).names == ("red", "green", "off")
+    assert space(COLOURS).states == (State.RED, State.GREEN, State.OFF)
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"state": State.RED}, (0, False)),
+        ({"state": State.OFF}, (2, False)),
+        ({"state": State.UNKNOWN}, (IGNORE_ANY, True)),
+        ({"state": None}, (IGNORE_ANY, True)),
+        ({"state": State.RED, "ignore": True}, (0, True)),
+        ({"category": "car"}, (DROP, False)),
+        ({"category": "car", "ignore": True}, (DROP, False)),
+    ],
+    ids=["class", "off is a class", "unknown is no background", "no field", "own flag", "dropped", "dropped area"],
+)
+def test_assign(fields, expected, make_catalog, make_frame):
+    assert assign(space(COLOURS), make_catalog, make_frame, fields) == [expected]
+
+
+@pytest.mark.parametrize(("otherwise", "expected"), [("ignore", (IGNORE_ANY, True)), ("drop", (DROP, False))])
+def test_otherwise(otherwise, expected, make_catalog, make_frame):
+    text = COLOURS + f"otherwise: {otherwise}\n"
+    assert assign(space(text), make_catalog, make_frame, {"state": State.YELLOW}) == [expected]
+
+
+def test_what_no_rule_names_is_listed_with_counts(make_catalog, make_frame):
+    fields = [{"state": State.YELLOW}] * 3 + [{"state": State.RED_YELLOW, "pictogram": Pictogram.CIRCLE}]
+    with pytest.raises(DataError, match=r"4 boxes .*3 x .*state yellow, pictogram null; 1 x .*red_yellow.*circle"):
+        assign(space(COLOURS), make_catalog, make_frame, *fields)
+
+
+def test_the_first_matching_class_wins(make_catalog, make_frame):
+    text = "classes: {arrow: {state: red, pictogram: arrow_left}, red: {state: red}}"
+    both = [{"state": State.RED, "pictogram": Pictogram.ARROW_LEFT}, {"state": State.RED}]
+    assert assign(space(text), make_catalog, make_frame, *both) == [(0, False), (1, False)]
+
+
+def test_a_rule_speaks_of_lights_unless_it_names_a_category(make_catalog, make_frame):
+    text = "classes: {light: {}}\notherwise: drop"
+    assert assign(space(text), make_catalog, make_frame, {}, {"category": "car"}) == [(0, False), (DROP, False)]
+
+
+def test_no_annotations(make_catalog, make_frame):
+    assert assign(space(COLOURS), make_catalog, make_frame) == []
+
+
+def test_mirrored_classes():
+    text = """
+    classes:
+      left: {state: green, pictogram: arrow_left}
+      right: {state: green, pictogram: arrow_right}
+      ahead: {state: green, pictogram: [circle, arrow_straight]}
+      red: {state: red}
+      red_left: {state: red, pictogram: arrow_left}
+    """
+    assert space(text).mirrored == (1, 0, 2, 3, None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "classes: {}",
+        "classes: {red: {state: rde}}",
+        "classes: {red: {colour: red}}",
+        "classes: {red: {category: lorry}}",
+        "classes: {red: {state: red}}\nignor: []",
+    ],
+    ids=["no class", "unknown state", "unknown field", "unknown category", "misspelt key"],
+)
+def test_faults_are_refused(text):
+    with pytest.raises(ValidationError):
+        space(text)
+
+
+def test_json_round_trip_and_fingerprint():
+    first = space(COLOURS)
+    again = LabelSpace.from_json(first.to_json())
+    assert again == first
+    assert again.fingerprint == first.fingerprint
+    swapped = space("classes: {green: {state: green}, red: {state: red}}")
+    ordered = space("classes: {red: {state: red}, green: {state: green}}")
+    assert swapped.fingerprint != ordered.fingerprint
+
+
+def test_null_survives_json(make_catalog, make_frame):
+    text = "classes: {light: {state: [red, green]}, plain: {state: null}}"
+    again = LabelSpace.from_json(space(text).to_json())
+    assert assign(again, make_catalog, make_frame, {"state": None}, {"state": State.RED}) == [(1, False), (0, False)]

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tl_datasets import parsing
+from tl_datasets.errors import FormatError
+
+TEXT = st.text(st.characters(codec="utf-8"), max_size=8)
+RECORDS = st.lists(st.dictionaries(TEXT, TEXT | st.integers() | st.lists(TEXT, max_size=2), max_size=3), max_size=6)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(records=RECORDS, indent=st.sampled_from([None, 0, 2]), chunk=st.integers(1, 40), ascii_only=st.booleans())
+def test_an_array_in_pieces_equals_the_whole(tmp_path, records, indent, chunk, ascii_only):
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(records, indent=indent, ensure_ascii=ascii_only), encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parsing, "_CHUNK_CHARS", chunk)
+        assert list(parsing.iter_json_array(path)) == records
+
+
+@pytest.mark.parametrize("chunk", [1, 5, 1 << 20])
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('[\n{"a": 1},\n{"b": }]', 3),
+        ('[\n{"a": 1}\n{"b": 2}]', 3),
+        ('[\n{"a": 1},\n\n', 4),
+        ("\n\n5", 3),
+        ('[{"a": 1}]\nmore', 2),
+        ("", 1),
+        ("[[1]]", 1),
+    ],
+    ids=["bad value", "no comma", "cut off", "no array", "text behind", "empty file", "no objects"],
+)
+def test_faults_name_the_line(tmp_path, monkeypatch, text, line, chunk):
+    monkeypatch.setattr(parsing, "_CHUNK_CHARS", chunk)
+    path = tmp_path / "a.json"
+    path.write_text(text)
+    with pytest.raises(FormatError) as caught:
+        list(parsing.iter_json_array(path))
+    assert (caught.value.path, caught.value.line) == (path, line)
+
+
+@pytest.mark.parametrize(
+    "read", [parsing.load_json, parsing.load_yaml, lambda path: list(parsing.iter_json_array(path))]
+)
+def test_files_that_are_missing_or_no_text(tmp_path, read):
+    with pytest.raises(FormatError, match="cannot be read"):
+        read(tmp_path / "absent")
+    (tmp_path / "binary").write_bytes(b"[\xff\xfe]")
+    with pytest.raises(FormatError, match="UTF-8"):
+        read(tmp_path / "binary")
+
+
+def test_a_byte_order_mark_is_no_content(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(b'\xef\xbb\xbf[{"a": 1}]')
+    assert parsing.load_json(path) == parsing.load_yaml(path) == list(parsing.iter_json_array(path)) == [{"a": 1}]
+
+
+def test_deep_nesting_is_a_fault_not_a_crash(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text("[" * 100_000)
+    with pytest.raises(FormatError, match="not usable JSON"):
+        parsing.load_json(path)
+
+
+def test_yaml_words_stay_words(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text("[off, on, no, yes, y, true, False, 2, 'true']")
+    assert parsing.load_yaml(path) == ["off", "on", "no", "yes", "y", True, False, 2, "true"]
+
+
+def test_yaml_makes_no_objects(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text("!!python/object/apply:os.getcwd []")
+    with pytest.raises(FormatError, match="line 1: not YAML"):
+        parsing.load_yaml(path)
