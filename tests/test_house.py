@@ -79,7 +79,7 @@ def test_packages_neither_assert_nor_print():
     [
         ("tl_detection.evaluation.report", ("torch", "ultralytics")),
         ("tl_detection.detectors.onnx", ("torch", "ultralytics", "cv2")),
-        ("tl_detection.runtime", ("torch", "ultralytics", "cv2", "polars", "pydantic", "tl_datasets")),
+        ("tl_detection.runtime", ("torch", "ultralytics", "cv2", "polars", "pydantic", "yaml")),
         ("tl_detection.detectors.faster_rcnn", ("ultralytics", "albumentations")),
         ("tl_detection.training.faster_rcnn", ("ultralytics",)),
         ("tl_detection.cli", ("torch", "numpy", "polars", "pydantic", "yaml")),
