@@ -170,10 +170,18 @@ def run_export(options: argparse.Namespace) -> int:
         from tl_detection.config import load_run_config
 
         config = load_run_config(config_path)
-        catalog, where = config.data.catalog, config.data.val
-    report = export(
-        weights, options.out, catalog=catalog, where=where, n_frames=options.frames, overwrite=options.force
-    )
+        if config.data.catalog.is_dir():
+            catalog, where = config.data.catalog, config.data.val
+    with progress("compare") as show:
+        report = export(
+            weights,
+            options.out,
+            catalog=catalog,
+            where=where,
+            n_frames=options.frames,
+            overwrite=options.force,
+            progress=show,
+        )
     for line in report.lines():
         print(line)
     return 0

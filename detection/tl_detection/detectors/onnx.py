@@ -1,0 +1,69 @@
+"""An exported file as a `Detector`: what is scored is what is shipped. No torch here; the work is in `runtime.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from tl_datasets.errors import WeightsError
+from tl_datasets.label_space import LabelSpace
+from tl_detection.detector import Detections, Image
+from tl_detection.runtime import Runtime
+
+
+class OnnxDetector:
+    """A file of `tl export`.
+
+    Attributes:
+        runtime: The opened file; `runtime.metadata` says how it was made.
+    """
+
+    def __init__(self, path: Path | str, providers: Sequence[str] | None = None, threads: int | None = None):
+        """Open a file.
+
+        Args:
+            path: The file.
+            providers: Names of onnxruntime providers in order of preference; None = the CPU.
+            threads: Threads within an operation; None = onnxruntime's choice.
+
+        Raises:
+            WeightsError: The file is missing, foreign, of another contract, or its classes contradict each other.
+        """
+        self.runtime = Runtime(path, providers, threads)
+        try:
+            self._label_space = LabelSpace.model_validate(self.runtime.metadata["label_space"])
+        except (KeyError, ValidationError) as error:
+            raise WeightsError(f"{path}: its label space cannot be read; export it again with: tl export") from error
+        if self._label_space.names != self.runtime.names:
+            raise WeightsError(
+                f"{path}: classes {list(self.runtime.names)}, its label space has {list(self._label_space.names)}; "
+                "export it again with: tl export"
+            )
+
+    @property
+    def label_space(self) -> LabelSpace:
+        """The classes that it was trained on."""
+        return self._label_space
+
+    @property
+    def description(self) -> dict[str, str]:
+        """Engine, file and fingerprints, for reports."""
+        metadata = self.runtime.metadata
+        return {
+            "engine": "onnx",
+            "architecture": str(metadata.get("architecture")),
+            "weights": str(self.runtime.path),
+            "checkpoint_fingerprint": str(metadata.get("checkpoint_fingerprint")),
+            "run": str(metadata.get("run")),
+            "providers": ",".join(self.runtime.providers),
+        }
+
+    def detect(self, images: Sequence[Image]) -> list[Detections]:
+        """Detect in (H, W, 3) uint8 RGB images of any size, one after the other."""
+        results = []
+        for image in images:
+            xyxy, score, class_id = self.runtime.detect(image)
+            results.append(Detections(xyxy=xyxy, score=score, class_id=class_id))
+        return results

@@ -1,0 +1,101 @@
+"""Detections drawn onto frames: outlines that leave small lights visible, labels that can be read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from tl_datasets.taxonomy import State
+from tl_detection.detector import Detections, Image
+
+# RGB; an outline has the colour of what the light shows.
+STATE_COLOURS: dict[State | None, tuple[int, int, int]] = {
+    State.RED: (255, 45, 45),
+    State.RED_YELLOW: (255, 130, 20),
+    State.YELLOW: (255, 220, 0),
+    State.GREEN: (40, 225, 90),
+    State.OFF: (165, 165, 165),
+    State.UNKNOWN: (165, 165, 165),
+    None: (90, 190, 255),
+}
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+# Height in pixels of the font's capitals at scale 1.
+_FONT_HEIGHT_PX = 22.0
+_Rectangle = tuple[int, int, int, int]
+
+
+def draw_detections(
+    image: Image, detections: Detections, names: Sequence[str], states: Sequence[State | None]
+) -> Image:
+    """Draw boxes, class names and scores.
+
+    Args:
+        image: (H, W, 3) uint8 RGB; not changed.
+        detections: In its pixels.
+        names: Class names by id.
+        states: State of each class, None where it has no single one.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    picture = np.ascontiguousarray(image).copy()
+    height, width = picture.shape[:2]
+    colours = [_colour(name, state) for name, state in zip(names, states, strict=True)]
+    line_px = max(1, round(max(height, width) / 900))
+    rows = np.argsort(-detections.score, kind="stable")
+    boxes = [_around(detections.xyxy[row], line_px) for row in rows]
+    for row, box in zip(rows, boxes, strict=True):
+        cv2.rectangle(picture, box[:2], box[2:], colours[int(detections.class_id[row])], line_px)
+    taken = list(boxes)
+    for row, box in zip(rows, boxes, strict=True):
+        class_id = int(detections.class_id[row])
+        text = f"{names[class_id]} {detections.score[row]:.2f}"
+        taken.append(_label(picture, text, box, taken, colours[class_id]))
+    return picture
+
+
+def _colour(name: str, state: State | None) -> tuple[int, int, int]:
+    """The colour of a class; one that joins several states has that of the state whose name it bears, if any."""
+    words = {str(word) for word in State}
+    return STATE_COLOURS[State(name) if state is None and name in words else state]
+
+
+def _around(xyxy: np.ndarray, line_px: int) -> _Rectangle:
+    """The outline's middle: outside of the box, so that a lamp of few pixels stays visible."""
+    margin = line_px
+    x1, y1, x2, y2 = (float(value) for value in xyxy)
+    return round(x1) - 1 - margin, round(y1) - 1 - margin, round(x2) + margin, round(y2) + margin
+
+
+def _label(
+    picture: Image, text: str, box: _Rectangle, taken: Sequence[_Rectangle], colour: tuple[int, int, int]
+) -> _Rectangle:
+    """Write a label beside a box where it hides no other; give its place."""
+    height, width = picture.shape[:2]
+    scale = max(9.0, max(height, width) / 100) / _FONT_HEIGHT_PX
+    stroke = max(1, round(scale * 1.6))
+    (text_width, text_height), descent = cv2.getTextSize(text, _FONT, scale, stroke)
+    pad = max(2, text_height // 4)
+    label_width, label_height = text_width + 2 * pad, text_height + descent + 2 * pad
+    x1, y1, x2, y2 = box
+    gap = pad
+    places = [(x1, y1 - label_height - gap), (x1, y2 + gap), (x2 + gap, y1), (x1 - label_width - gap, y1)]
+    places += [(x1, y1 - step * (label_height + gap)) for step in (2, 3, 4)]
+    places += [(x1, y2 + gap + step * (label_height + gap)) for step in (1, 2, 3)]
+    inside = [
+        (min(max(x, 0), max(width - label_width, 0)), min(max(y, 0), max(height - label_height, 0))) for x, y in places
+    ]
+    rectangles = [(x, y, x + label_width, y + label_height) for x, y in inside]
+    left, top, right, bottom = min(rectangles, key=lambda place: sum(_overlap(place, other) for other in taken))
+    cv2.rectangle(picture, (left, top), (right - 1, bottom - 1), (0, 0, 0), -1)
+    cv2.putText(picture, text, (left + pad, bottom - pad - descent), _FONT, scale, colour, stroke, cv2.LINE_AA)
+    return left, top, right, bottom
+
+
+def _overlap(first: _Rectangle, second: _Rectangle) -> int:
+    """Common area in square pixels."""
+    width = min(first[2], second[2]) - max(first[0], second[0])
+    height = min(first[3], second[3]) - max(first[1], second[1])
+    return max(0, width) * max(0, height)

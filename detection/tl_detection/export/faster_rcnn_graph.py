@@ -1,0 +1,155 @@
+"""The Faster R-CNN part of an exported file: what torchvision does in eval mode, with fixed shapes.
+
+Torchvision chooses boxes by masks, so that an empty frame leads to arrays without rows, on which runtimes fail. Here
+the number of proposals is fixed; a row that holds nothing has a score below every threshold and is dropped at the end.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import nn
+from torchvision.models.detection import FasterRCNN
+from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.roi_heads import RoIHeads
+from torchvision.models.detection.rpn import RegionProposalNetwork, concat_box_prediction_layers
+from torchvision.ops import MultiScaleRoIAlign, roi_align
+
+from tl_detection.detectors.faster_rcnn import FasterRcnnDetector
+from tl_detection.export.graph import GraphWriter
+from tl_detection.export.network import trace
+from tl_detection.export.postprocess import NOTHING, Candidates, write_suppression
+
+# Torchvision drops final boxes whose sides are shorter, in network pixels.
+_SMALLEST_BOX_PX = 1e-2
+
+
+class Proposals(nn.Module):
+    """Backbone, pyramid and region proposals up to, but without, their suppression."""
+
+    def __init__(self, network: FasterRCNN, width_px: int, height_px: int):
+        super().__init__()
+        self.transform, self.backbone = network.transform, network.backbone
+        self.rpn = cast(RegionProposalNetwork, network.rpn)
+        self.width_px, self.height_px = width_px, height_px
+        example = torch.zeros(1, 3, height_px, width_px)
+        with torch.no_grad():
+            features = list(self.backbone(example).values())
+            anchors = self.rpn.anchor_generator(ImageList(example, [(height_px, width_px)]), features)
+        self.register_buffer("anchors", anchors[0])
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """(1, 3, H, W) in [0, 1] to (N, 4) xyxy, (N,) score, (N,) level, and the feature maps."""
+        features = list(self.backbone(self.transform(images)[0].tensors).values())
+        objectness, deltas = self.rpn.head(features)
+        n_by_level = [level.shape[1] * level.shape[2] * level.shape[3] for level in objectness]
+        objectness, deltas = concat_box_prediction_layers(objectness, deltas)
+        xyxy = self.rpn.box_coder.decode(deltas, [cast(torch.Tensor, self.anchors)]).reshape(-1, 4)
+        best, levels, start = [], [], 0
+        for level, n in enumerate(n_by_level):
+            kept = min(n, self.rpn.pre_nms_top_n())
+            best.append(objectness.flatten()[start : start + n].topk(kept)[1] + start)
+            levels.append(torch.full((kept,), level, dtype=torch.int64))
+            start += n
+        rows = torch.cat(best)
+        xyxy = _clip(xyxy[rows], self.width_px, self.height_px)
+        score = torch.sigmoid(objectness.flatten()[rows])
+        holds = _has_size(xyxy, self.rpn.min_size) & (score >= self.rpn.score_thresh)
+        return xyxy, torch.where(holds, score, NOTHING), torch.cat(levels), *features
+
+
+class Heads(nn.Module):
+    """Pooling at the proposals, and the two heads, up to the suppression of their boxes."""
+
+    def __init__(self, network: FasterRCNN, width_px: int, height_px: int):
+        super().__init__()
+        self.roi_heads = cast(RoIHeads, network.roi_heads)
+        self.pool = cast(MultiScaleRoIAlign, self.roi_heads.box_roi_pool)
+        self.names = [name for name in network.backbone.levels if name in self.pool.featmap_names]  # type: ignore[operator, union-attr]
+        self.width_px, self.height_px = width_px, height_px
+
+    def forward(
+        self, proposals: torch.Tensor, proposal_score: torch.Tensor, *features: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """(P, 4), (P,) and the pooled feature maps to (P * C, 4) xyxy, (P * C,) score, (P * C,) 0-based class id."""
+        logits, deltas = self.roi_heads.box_predictor(self.roi_heads.box_head(self._pooled(proposals, features)))
+        n_classes = logits.shape[1] - 1
+        xyxy = self.roi_heads.box_coder.decode(deltas, [proposals])[:, 1:].reshape(-1, 4)
+        xyxy = _clip(xyxy, self.width_px, self.height_px)
+        score = torch.softmax(logits, -1)[:, 1:].flatten()
+        holds = (proposal_score > NOTHING / 2)[:, None].expand(-1, n_classes).flatten()
+        holds = holds & _has_size(xyxy, _SMALLEST_BOX_PX)
+        class_id = torch.arange(n_classes)[None].expand(len(proposals), -1).flatten()
+        return xyxy, torch.where(holds, score, NOTHING), class_id
+
+    def _pooled(self, proposals: torch.Tensor, features: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        """Pool every proposal on every level and take the level that its size asks for."""
+        scales, map_levels = cast(list[float], self.pool.scales), self.pool.map_levels
+        rois = torch.cat([torch.zeros_like(proposals[:, :1]), proposals], dim=1)
+        by_level = [
+            roi_align(feature, rois, self.pool.output_size, scale, self.pool.sampling_ratio)
+            for feature, scale in zip(features, scales, strict=True)
+        ]
+        pooled = by_level[0]
+        if len(by_level) > 1 and map_levels is not None:
+            level = map_levels([proposals])[:, None, None, None]
+            for number, values in enumerate(by_level[1:], start=1):
+                pooled = torch.where(level == number, values, pooled)
+        return pooled
+
+
+def _clip(xyxy: torch.Tensor, width_px: int, height_px: int) -> torch.Tensor:
+    x, y = xyxy[:, 0::2].clamp(0, width_px), xyxy[:, 1::2].clamp(0, height_px)
+    return torch.stack([x, y], dim=2).reshape(-1, 4)
+
+
+def _has_size(xyxy: torch.Tensor, side_px: float) -> torch.Tensor:
+    """True where both sides have at least this length."""
+    size = xyxy[:, 2:] - xyxy[:, :2]
+    return (size[:, 0] >= side_px) & (size[:, 1] >= side_px)
+
+
+def write_faster_rcnn(graph: GraphWriter, tensor: str, detector: FasterRcnnDetector) -> Candidates:
+    """Write a Faster R-CNN with its two suppressions.
+
+    Args:
+        graph: Written to.
+        tensor: Name of the (1, 3, H, W) float32 RGB input in [0, 1].
+        detector: On the CPU, in eval mode.
+
+    Returns:
+        As many boxes in network pixels as the network reports at most.
+    """
+    network = detector.network
+    rpn, roi_heads = cast(RegionProposalNetwork, network.rpn), cast(RoIHeads, network.roi_heads)
+    example = torch.zeros(1, 3, detector.height_px, detector.width_px)
+    with torch.no_grad():
+        network.eval()(example)  # the pooling finds the scales of its levels at the first call
+        first = Proposals(network, detector.width_px, detector.height_px).eval()
+        features = first(example)[3:]
+    level_names = [f"level_{number}" for number in range(len(features))]
+    model = trace(first, [example], ["xyxy", "score", "level", *level_names])
+    xyxy, score, level, *maps = graph.inline(model, "proposals", [tensor])
+    n_proposals = rpn.post_nms_top_n()
+    proposals = write_suppression(
+        graph,
+        Candidates(xyxy=xyxy, score=score, group=level),
+        n_groups=len(features),
+        iou=rpn.nms_thresh,
+        score_threshold=None,
+        n_kept=n_proposals,
+    )
+    second = Heads(network, detector.width_px, detector.height_px).eval()
+    pooled = len(second.names)
+    examples = [torch.zeros(n_proposals, 4), torch.zeros(n_proposals), *features[:pooled]]
+    model = trace(second, examples, ["xyxy", "score", "class_id"])
+    xyxy, score, class_id = graph.inline(model, "heads", [proposals.xyxy, proposals.score, *maps[:pooled]])
+    return write_suppression(
+        graph,
+        Candidates(xyxy=xyxy, score=score, group=class_id),
+        n_groups=len(detector.label_space),
+        iou=roi_heads.nms_thresh,
+        score_threshold=roi_heads.score_thresh,
+        n_kept=roi_heads.detections_per_img,
+    )

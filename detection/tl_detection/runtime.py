@@ -1,0 +1,144 @@
+"""The in-vehicle runtime: an exported file in, boxes out. It imports numpy and onnxruntime and nothing else.
+
+Everything that happens to a frame is inside the file (letterbox, network, suppression, boxes back to the frame's
+pixels), so that this module only opens it, refuses a foreign one, and hands arrays over.
+Deliberately absent: tracking, score thresholds per class, and batches of more than one frame.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors  # type: ignore[attr-defined]
+
+from tl_datasets.errors import WeightsError
+
+# Raised when inputs, outputs or the metadata change their meaning.
+CONTRACT_VERSION = 1
+METADATA_KEY = "tl"
+INPUT_NAME = "image"
+# Names, shapes and meaning follow TensorRT's EfficientNMS.
+OUTPUT_NAMES = ("num_detections", "detection_boxes", "detection_scores", "detection_classes")
+_REMEDY = "make one with: tl export RUN --out FILE.onnx"
+_LOAD_ERRORS = (
+    ort_errors.Fail,
+    ort_errors.InvalidArgument,
+    ort_errors.InvalidGraph,
+    ort_errors.InvalidProtobuf,
+    ort_errors.NoModel,
+    ort_errors.NoSuchFile,
+    ort_errors.NotImplemented,
+    ort_errors.RuntimeException,
+)
+
+
+class Runtime:
+    """An exported detector.
+
+    Attributes:
+        path: The file.
+        metadata: What the file says of itself: classes, input size, score floor, fingerprints.
+        names: Class names by id.
+        states: What the light of each class shows ("red", "off" ...), None for a class without one state.
+        providers: The onnxruntime providers that run it.
+    """
+
+    def __init__(self, path: Path | str, providers: Sequence[str] | None = None, threads: int | None = None):
+        """Open a file.
+
+        Args:
+            path: A file that `tl export` made.
+            providers: Names of onnxruntime providers in order of preference; None = the CPU.
+            threads: Threads within an operation; None = onnxruntime's choice.
+
+        Raises:
+            WeightsError: The file is missing, is no ONNX file, or is not of this contract.
+        """
+        self.path = Path(path)
+        self._session = _open_session(self.path, providers, threads)
+        self.metadata = read_metadata(self._session.get_modelmeta().custom_metadata_map, str(path))
+        outputs = tuple(output.name for output in self._session.get_outputs())
+        inputs = [(node.name, node.type, len(node.shape)) for node in self._session.get_inputs()]
+        if inputs != [(INPUT_NAME, "tensor(uint8)", 4)] or outputs != OUTPUT_NAMES:
+            raise WeightsError(
+                f"{path}: inputs {inputs} and outputs {list(outputs)}, expected one uint8 (1, H, W, 3) '{INPUT_NAME}' "
+                f"and {list(OUTPUT_NAMES)}; {_REMEDY}"
+            )
+        self.names: tuple[str, ...] = tuple(entry["name"] for entry in self.metadata["classes"])
+        self.states: tuple[str | None, ...] = tuple(entry["state"] for entry in self.metadata["classes"])
+        self.providers: tuple[str, ...] = tuple(self._session.get_providers())
+
+    def detect(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
+        """Detect in one frame.
+
+        Args:
+            image: (H, W, 3) uint8 RGB of any size.
+
+        Returns:
+            (N, 4) boxes xyxy in the frame's pixels, (N,) scores, highest first, and (N,) 0-based class ids.
+
+        Raises:
+            ValueError: The array is no (H, W, 3) uint8 image.
+        """
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+            raise ValueError(f"image of shape {image.shape} and type {image.dtype}, expected (H, W, 3) uint8 RGB")
+        outputs = self._session.run(list(OUTPUT_NAMES), {INPUT_NAME: np.ascontiguousarray(image)[None]})
+        count, xyxy, score, class_id = (np.asarray(output) for output in outputs)
+        n = int(count[0, 0])
+        return xyxy[0, :n], score[0, :n], class_id[0, :n].astype(np.int64)
+
+
+def read_metadata(entries: dict[str, str], source: str) -> dict[str, Any]:
+    """Read what an exported file says of itself.
+
+    Args:
+        entries: The metadata entries of the file.
+        source: Named in messages.
+
+    Raises:
+        WeightsError: The entries are not those of an exported detector, or of another contract.
+    """
+    if METADATA_KEY not in entries:
+        raise WeightsError(f"{source}: an ONNX file without tl's metadata, so its classes are unknown; {_REMEDY}")
+    try:
+        data = json.loads(entries[METADATA_KEY])
+        version = data["contract"]
+        complete = version != CONTRACT_VERSION or all(
+            isinstance(entry["name"], str) and (entry["state"] is None or isinstance(entry["state"], str))
+            for entry in data["classes"]
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise WeightsError(f"{source}: the metadata of tl are damaged ({error!r}); {_REMEDY}") from error
+    if version != CONTRACT_VERSION:
+        raise WeightsError(
+            f"{source}: contract version {version}, expected {CONTRACT_VERSION}; use the tl that wrote it, or {_REMEDY}"
+        )
+    if not complete or not data["classes"]:
+        raise WeightsError(f"{source}: the metadata of tl name no classes; {_REMEDY}")
+    return data
+
+
+def _open_session(path: Path, providers: Sequence[str] | None, threads: int | None) -> onnxruntime.InferenceSession:
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such file; expected an exported detector, {_REMEDY}")
+    wanted = list(providers) if providers else ["CPUExecutionProvider"]
+    available = onnxruntime.get_available_providers()
+    absent = [name for name in wanted if name not in available]
+    if absent:
+        raise WeightsError(f"{path}: onnxruntime has no {absent[0]} here; choose from {', '.join(available)}")
+    options = onnxruntime.SessionOptions()
+    # Warnings of the library are no news to the driver of a vehicle; errors arrive as exceptions.
+    options.log_severity_level = 3
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=wanted)
+    except _LOAD_ERRORS as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise WeightsError(f"{path}: onnxruntime cannot open it ({reason}); {_REMEDY}") from error

@@ -1,0 +1,233 @@
+"""`tl export`: the file does what the checkpoint does, says what it is, and a wrong one never appears."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import numpy_helper
+
+import tl_detection.export.export as exporting
+from tl_datasets.errors import DataError, UsageError, WeightsError
+from tl_detection.checkpoint import Checkpoint, file_fingerprint, load_checkpoint, save_checkpoint
+from tl_detection.detector import Detections
+from tl_detection.detectors.load import load_detector
+from tl_detection.detectors.onnx import OnnxDetector
+from tl_detection.detectors.yolo import YoloDetector
+from tl_detection.export.export import export
+from tl_detection.export.model import build_model
+from tl_detection.export.parity import compare, compare_detectors
+
+
+def test_exported_yolo_sees_what_the_checkpoint_sees(yolo_export, yolo_checkpoint, scene):
+    assert yolo_export.parity.is_equal
+    assert yolo_export.parity.compared >= 60
+    assert yolo_export.real_frames == 3
+    frames = [scene(192, 320, 11), scene(720, 1280, 12), scene(201, 97, 13)]
+    report = compare_detectors(load_detector(yolo_checkpoint, "cpu"), OnnxDetector(yolo_export.path), frames, 50)
+    assert report.compared >= 25
+    assert report.missing == report.ties == 0
+    assert report.worst_box_px < 0.05
+    assert report.worst_score < 1e-3
+
+
+def test_exported_faster_rcnn_sees_what_the_checkpoint_sees(faster_checkpoint, scene):
+    frames = [scene(192, 320, 1), scene(360, 640, 2), scene(333, 217, 3)]
+    report = export(faster_checkpoint, faster_checkpoint.parent / "faster.onnx", frames=frames)
+    assert report.parity.compared >= 100
+    actual = compare_detectors(
+        load_detector(faster_checkpoint, "cpu"), OnnxDetector(report.path), [frames[0]], max_detections=40
+    )
+    assert actual.compared >= 20
+    assert actual.worst_box_px < 1e-2
+    assert actual.worst_score < 1e-3
+    graph = onnx.load(report.path).graph
+    assert not {node.op_type for node in graph.node} & {"If", "Loop", "Scan", "NonZero", "SequenceConstruct"}
+
+
+def test_end_to_end_head_without_checkpoint(lively_yolo, label_space, scene, tmp_path):
+    module, model = lively_yolo("yolo26n")
+    module.end2end = True
+    detector = YoloDetector(module.eval().fuse(verbose=False), label_space, model, {})
+    assert detector.end_to_end
+    built = build_model(detector, {})
+    onnx.checker.check_model(built, full_check=True)
+    session = onnxruntime.InferenceSession(built.SerializeToString(), providers=["CPUExecutionProvider"])
+    for frame in (scene(192, 320, 1), scene(360, 640, 2)):
+        count, boxes, scores, classes = session.run(None, {"image": frame[None]})
+        n = int(count[0, 0])
+        expected = detector.detect([frame])[0]
+        found = Detections(xyxy=boxes[0, :n], score=scores[0, :n], class_id=classes[0, :n])
+        report = compare([(expected, found)], 50)
+        assert report.compared > 10
+        assert report.is_equal
+
+
+def test_outputs_follow_the_contract(yolo_export, scene):
+    session = onnxruntime.InferenceSession(str(yolo_export.path), providers=["CPUExecutionProvider"])
+    count, boxes, scores, classes = session.run(None, {"image": scene(100, 150, 0)[None]})
+    n = int(count[0, 0])
+    assert (count.dtype, boxes.dtype, scores.dtype, classes.dtype) == (np.int32, np.float32, np.float32, np.int32)
+    assert (count.shape, boxes.shape, scores.shape, classes.shape) == ((1, 1), (1, 50, 4), (1, 50), (1, 50))
+    assert 0 < n <= 50
+    assert (np.diff(scores[0, :n]) <= 0).all()
+    assert (boxes[0, :n] >= 0).all()
+    assert (boxes[0, :n] <= [150, 100, 150, 100]).all()
+    assert (boxes[0, n:] == 0).all()
+    assert (scores[0, n:] == 0).all()
+    assert (classes[0, n:] == -1).all()
+
+
+def test_file_says_what_it_is(yolo_export, yolo_checkpoint):
+    entries = (
+        onnxruntime.InferenceSession(str(yolo_export.path), providers=["CPUExecutionProvider"])
+        .get_modelmeta()
+        .custom_metadata_map
+    )
+    everything = json.loads(entries["tl"])
+    assert json.loads(entries["names"]) == ["red", "yellow", "green", "off"]
+    assert [entry["state"] for entry in everything["classes"]] == ["red", "yellow", "green", "off"]
+    assert entries["color_order"] == everything["color_order"] == "RGB"
+    assert everything["input"] == {"width_px": 320, "height_px": 192}
+    assert everything["run"] == "20260101-000000"
+    assert everything["catalog_fingerprint"] == "c0ffee"
+    assert (
+        everything["checkpoint_fingerprint"] == file_fingerprint(yolo_checkpoint) == entries["checkpoint_fingerprint"]
+    )
+    assert "AGPL" in entries["license"]
+    detector = OnnxDetector(yolo_export.path)
+    assert detector.label_space == load_checkpoint(yolo_checkpoint).label_space
+    assert detector.label_space.fingerprint == load_checkpoint(yolo_checkpoint).label_space.fingerprint
+
+
+def test_file_names_no_path_and_no_machine(yolo_export):
+    data = yolo_export.path.read_bytes()
+    for word in (str(Path(__file__).resolve().parents[3]), "site-packages", ".py", str(yolo_export.path.parent)):
+        assert word.encode() not in data, word
+
+
+def test_same_checkpoint_gives_the_same_bytes(yolo_export, yolo_checkpoint, tmp_path):
+    again = export(yolo_checkpoint, tmp_path / "again.onnx")
+    assert again.fingerprint == yolo_export.fingerprint
+    assert again.path.read_bytes() == yolo_export.path.read_bytes()
+
+
+def swap_colours(model: onnx.ModelProto) -> None:
+    for node in model.graph.node:
+        node.input[:] = ["swapped" if name == "image" else name for name in node.input]
+    order = numpy_helper.from_array(np.array([2, 1, 0]), "bgr")
+    model.graph.initializer.append(order)
+    model.graph.node.insert(0, onnx.helper.make_node("Gather", ["image", "bgr"], ["swapped"], axis=3))
+
+
+def swap_classes(model: onnx.ModelProto) -> None:
+    last = next(node for node in model.graph.node if node.output[0] == "detection_classes")
+    wanted = last.input[0]
+    model.graph.initializer.append(numpy_helper.from_array(np.array([3, 2, 1, 0, -1], np.int32), "order"))
+    last.input[0] = "reordered"
+    model.graph.node.insert(
+        list(model.graph.node).index(last),
+        onnx.helper.make_node("Gather", ["order", wanted], ["reordered"], axis=0),
+    )
+
+
+def swap_names(model: onnx.ModelProto) -> None:
+    entry = next(entry for entry in model.metadata_props if entry.key == "tl")
+    data = json.loads(entry.value)
+    data["classes"].reverse()
+    data["label_space"]["classes"] = dict(reversed(list(data["label_space"]["classes"].items())))
+    entry.value = json.dumps(data)
+
+
+def change_constant(model: onnx.ModelProto, before: float, after: float, dtype: type) -> None:
+    changed = 0
+    for tensor in model.graph.initializer:
+        if tensor.name.startswith("tl/constant") and not tensor.dims:
+            value = numpy_helper.to_array(tensor)
+            if value.dtype == dtype and value == np.asarray(before, dtype):
+                tensor.CopyFrom(numpy_helper.from_array(np.asarray(after, dtype), tensor.name))
+                changed += 1
+    assert changed == 1
+
+
+FAULTS = {
+    "colours swapped": swap_colours,
+    "class ids swapped": swap_classes,
+    "class names swapped": swap_names,
+    "no half-pixel centres": lambda model: change_constant(model, 0.5, 0.0, np.float64),
+    "other padding": lambda model: change_constant(model, 114, 0, np.float32),
+    "other range": lambda model: change_constant(model, 255, 128, np.float32),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
+def test_a_wrong_file_never_appears(fault, yolo_export, yolo_checkpoint, scene, tmp_path, monkeypatch):
+    def build_wrong(detector, metadata):
+        model = onnx.load(yolo_export.path)
+        fault(model)
+        return model
+
+    monkeypatch.setattr(exporting, "build_model", build_wrong)
+    out = tmp_path / "out" / "model.onnx"
+    with pytest.raises(WeightsError, match="nothing was written") as caught:
+        export(yolo_checkpoint, out, frames=[scene(360, 640, 1)])
+    assert "\n" not in str(caught.value)
+    assert list(out.parent.iterdir()) == []
+
+
+def test_a_failing_build_leaves_nothing_and_keeps_the_old_file(yolo_checkpoint, tmp_path, monkeypatch):
+    def fail(detector, metadata):
+        raise WeightsError("broken")
+
+    monkeypatch.setattr(exporting, "build_model", fail)
+    out = tmp_path / "model.onnx"
+    out.write_bytes(b"old")
+    with pytest.raises(WeightsError, match="broken"):
+        export(yolo_checkpoint, out, overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+    assert out.read_bytes() == b"old"
+
+
+def test_refusals_come_before_the_work(yolo_checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setattr(exporting, "build_model", lambda *args: pytest.fail("work was done"))
+    existing = tmp_path / "model.onnx"
+    existing.write_bytes(b"old")
+    with pytest.raises(DataError, match="exists already"):
+        export(yolo_checkpoint, existing)
+    with pytest.raises(UsageError, match=r"ends in \.onnx"):
+        export(yolo_checkpoint, tmp_path / "model.pt")
+    with pytest.raises(WeightsError, match="cannot be read"):
+        export(tmp_path / "absent.pt", tmp_path / "new.onnx")
+    with pytest.raises(DataError):
+        export(yolo_checkpoint, tmp_path / "new.onnx", catalog=tmp_path / "absent")
+    assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+
+
+def test_a_network_that_sees_nothing_is_exported_with_a_warning(
+    lively_yolo, label_space, yolo_export, tmp_path, monkeypatch, caplog
+):
+    def build_blind(detector, metadata):
+        built = onnx.load(yolo_export.path)
+        suppression = next(node for node in built.graph.node if node.op_type == "NonMaxSuppression")
+        for tensor in built.graph.initializer:
+            if tensor.name == suppression.input[4]:
+                tensor.CopyFrom(numpy_helper.from_array(np.array([2], np.float32), tensor.name))
+        return built
+
+    module, model = lively_yolo("yolo11n")
+    for branch in module.model[-1].cv3:
+        branch[-1].bias.data[:] = -40
+        branch[-1].weight.data[:] = 0
+    path = tmp_path / "best.pt"
+    save_checkpoint(
+        path, Checkpoint(kind="yolo", model=model, label_space=label_space, state=module.state_dict(), meta={})
+    )
+    monkeypatch.setattr(exporting, "build_model", build_blind)
+    report = export(path, tmp_path / "blind.onnx")
+    assert report.parity.compared == 0
+    assert "no detection in any compared frame" in caplog.text
+    assert any("no real frame" in line for line in report.lines())
