@@ -7,8 +7,11 @@ trainer changes what a sample looks like.
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from multiprocessing.context import BaseContext
 from typing import TypedDict
 
 import numpy as np
@@ -229,7 +232,19 @@ def make_loader(dataset: FrameDataset, batch_size: int, workers: int, seed: int,
         pin_memory=pin_memory,
         persistent_workers=workers > 0,
         worker_init_fn=_one_thread if workers else None,
+        multiprocessing_context=_worker_context() if workers else None,
+        # Its own generator: else the loader draws from the global one, more or less often with its number of workers.
+        generator=torch.Generator().manual_seed(seed),
     )
+
+
+def _worker_context() -> BaseContext:
+    # Not fork: the child would inherit OpenCV's and polars' thread pools without their threads, and wait for ever.
+    if sys.platform == "win32":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return context
 
 
 def _one_thread(_: int) -> None:
