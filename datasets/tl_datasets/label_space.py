@@ -16,7 +16,15 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from tl_datasets.errors import DataError
 from tl_datasets.taxonomy import (
@@ -59,16 +67,25 @@ class Rule(BaseModel):
     truncated: Annotated[list[bool | None], BeforeValidator(_listed)] | None = None
     reflection: Annotated[list[bool | None], BeforeValidator(_listed)] | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_a_value(cls, data: Any) -> Any:
+        # "state: null" is a condition (the source has no such field); a field that is not given is none.
+        if isinstance(data, dict):
+            return {name: [None] if value is None else value for name, value in data.items()}
+        return data
+
+    @model_serializer(mode="wrap")
+    def _only_conditions(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in handler(self).items() if value is not None}
+
     def expression(self) -> pl.Expr:
         """The rule as a polars expression over the annotations table; true or false, never null."""
         parts = [pl.lit(True)]
         for name in type(self).model_fields:
-            # "state: null" is a condition (the source has no such field), a field that was not given is none.
-            if name not in self.model_fields_set and name != "category":
-                continue
             values = getattr(self, name)
             if values is None:
-                values = [None]
+                continue
             present = [value for value in values if value is not None]
             part = pl.col(name).is_in(present).fill_null(False) if present else pl.lit(False)
             parts.append(part | pl.col(name).is_null() if None in values else part)
@@ -169,7 +186,7 @@ class LabelSpace(BaseModel):
 
     @staticmethod
     def _mirror_key(rule: Rule, *, mirrored: bool) -> str:
-        fields = rule.model_dump(mode="json", exclude_unset=True)
+        fields = rule.model_dump(mode="json")
         if rule.pictogram is not None:
             words = [MIRRORED_PICTOGRAM.get(word, word) if mirrored and word else word for word in rule.pictogram]
             fields["pictogram"] = sorted(word or "" for word in words)
@@ -177,7 +194,7 @@ class LabelSpace(BaseModel):
 
     def to_json(self) -> str:
         """The label space as one line of JSON, for checkpoints and ONNX metadata."""
-        return self.model_dump_json(exclude_unset=True)
+        return self.model_dump_json()
 
     @classmethod
     def from_json(cls, text: str) -> LabelSpace:

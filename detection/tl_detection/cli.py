@@ -72,6 +72,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--quiet", action="store_true", help="say nothing but results, warnings and errors")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_demo(commands)
+    _add_draw(commands)
     _add_index(commands)
     _add_summary(commands)
     _add_split(commands)
@@ -100,6 +101,21 @@ def _add_demo(commands) -> None:
     parser.add_argument("--out", type=Path, default=None, metavar="DIR", help="folder to make (default runs/demo-TIME)")
     parser.add_argument("--seed", type=int, default=0, help="seed of scenes and training (default 0)")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="change the demo's training configuration")
+
+
+def _add_draw(commands) -> None:
+    parser = _command(
+        commands,
+        "draw",
+        "draw road scenes with signal heads, as images and COCO annotations",
+        "tl draw --sequences 30 --frames 10 --seed 1 --out drawn/",
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--sequences", type=int, default=30, help="drives; 15 hold each weather by each time of day once")
+    parser.add_argument("--frames", type=int, default=10, help="frames per drive (default 10)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--width", type=int, default=1280, help="pixels (default 1280)")
+    parser.add_argument("--height", type=int, default=720, help="pixels (default 720)")
 
 
 def _add_index(commands) -> None:

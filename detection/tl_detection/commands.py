@@ -23,6 +23,24 @@ def run_demo(options: argparse.Namespace) -> int:
     return 0
 
 
+def run_draw(options: argparse.Namespace) -> int:
+    """`tl draw`."""
+    from tl_datasets.catalog import Catalog
+    from tl_datasets.formats import coco
+    from tl_datasets.synthetic import plan_sequences, write_dataset
+
+    specs = plan_sequences(
+        options.sequences, options.frames, seed=options.seed, width_px=options.width, height_px=options.height
+    )
+    with progress("draw") as show:
+        frames = write_dataset(specs, options.out, progress=show)
+    catalog = Catalog.from_frames(frames, source="drawn", root=options.out)
+    annotations = options.out / "annotations.json"
+    coco.write(catalog, annotations)
+    print(f"{annotations}: {len(catalog)} frames, {len(catalog.annotations)} boxes")
+    return 0
+
+
 def run_index(options: argparse.Namespace) -> int:
     """`tl index`."""
     from tl_datasets.index import index

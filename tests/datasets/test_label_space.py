@@ -122,3 +122,17 @@ def test_null_survives_json(make_catalog, make_frame):
     text = "classes: {light: {state: [red, green]}, plain: {state: null}}"
     again = LabelSpace.from_json(space(text).to_json())
     assert assign(again, make_catalog, make_frame, {"state": None}, {"state": State.RED}) == [(1, False), (0, False)]
+
+
+def test_writing_down_a_label_space_keeps_null_and_not_given_apart():
+    space = LabelSpace.model_validate(
+        {
+            "classes": {"known": {"state": "red"}, "any": {}},
+            "ignore": [{"state": None}, {"state": ["unknown", None], "pictogram": "pedestrian"}],
+        }
+    )
+    written = space.model_dump(mode="json")
+    assert written["classes"]["any"] == {"category": ["traffic_light"]}
+    assert written["ignore"][0]["state"] == [None]
+    assert LabelSpace.model_validate(written) == space
+    assert LabelSpace.from_json(space.to_json()) == space
