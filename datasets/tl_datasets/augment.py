@@ -183,7 +183,7 @@ class Augmenter:
                 frame.image,
                 matrix,
                 (x2 - x1, y2 - y1),
-                flags=cv2.INTER_AREA if scale < 0.5 else cv2.INTER_LINEAR,
+                flags=cv2.INTER_LINEAR,  # as the letterbox that frames meet when they are scored
                 borderMode=cv2.BORDER_CONSTANT,
                 borderValue=(PAD_VALUE,) * 3,
             )
@@ -306,7 +306,8 @@ def _compose(transforms: tuple[Transform, ...]) -> Any:
                 ],
             )
         try:
-            built.append(factory(p=transform.p, **(transform.model_extra or {})))
+            # Without `strict` a misspelt argument is a warning and the default is used.
+            built.append(factory(p=transform.p, strict=True, **(transform.model_extra or {})))
         except (TypeError, ValueError) as error:
             raise ConfigError(f"augment.transforms.{transform.name}", [str(error).replace("\n", " ")]) from error
     return albumentations.Compose(built)

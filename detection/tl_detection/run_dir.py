@@ -91,10 +91,11 @@ class RunDir:
             file.write(json.dumps(row) + "\n")
 
     def keep_metrics_before(self, epoch: int) -> None:
-        """Drop the rows of epochs that a resumed run does again."""
+        """Drop the rows of epochs that a resumed run does again, and a row that was cut off when the run was killed."""
         if self.metrics_path.exists():
             rows = self.metrics_path.read_text(encoding="utf-8").splitlines(keepends=True)
-            write_whole(self.metrics_path, "".join(row for row in rows if json.loads(row)["epoch"] < epoch))
+            whole = [row for row in rows if row.endswith("}\n")]
+            write_whole(self.metrics_path, "".join(row for row in whole if json.loads(row)["epoch"] < epoch))
 
     def log_to_file(self) -> logging.Handler:
         """Send the program's log lines into the folder as well; the caller removes the handler."""

@@ -120,19 +120,25 @@ def run_meta(data: TrainingData, run: Path, **extra: Any) -> dict[str, Any]:
 
 
 def _few_frames(catalog: Catalog, label_space: LabelSpace, count: int) -> Catalog:
-    """Frames spread evenly over those with a box, so that 20 frames are not 20 neighbours."""
+    """A frame of each class, and others spread evenly over those with a box, so that 20 are not 20 neighbours."""
     frames = labelled_frames(catalog, label_space)
-    has_box = [
-        bool(((frames.class_id[start:stop] >= 0) & ~frames.ignored[start:stop]).any())
-        for start, stop in zip(frames.catalog.offsets[:-1], frames.catalog.offsets[1:], strict=True)
-    ]
-    rows = np.flatnonzero(has_box)
+    learned = (frames.class_id >= 0) & ~frames.ignored
+    frame_of_box = np.repeat(np.arange(len(frames.catalog)), np.diff(frames.catalog.offsets))
+    shows = np.zeros((len(frames.catalog), len(label_space)), dtype=bool)
+    shows[frame_of_box[learned], frames.class_id[learned]] = True
+    rows = np.flatnonzero(shows.any(axis=1))
     if len(rows) < count:
         raise TrainingError(
             f"data.overfit_frames: {count} frames are asked for, only {len(rows)} have a box; ask for fewer"
         )
-    chosen = rows[np.linspace(0, len(rows) - 1, count).round().astype(int)]
-    return frames.catalog.with_frames(frames.catalog.frames[chosen.tolist()])
+    chosen: list[int] = []
+    # The rarest first: a frame that shows it may show common ones too.
+    for class_id in np.argsort(shows.sum(axis=0)):
+        if shows[:, class_id].any() and not shows[chosen, class_id].any() and len(chosen) < count:
+            chosen.append(int(np.argmax(shows[:, class_id])))
+    others = np.setdiff1d(rows, chosen)
+    chosen += others[np.linspace(0, len(others) - 1, count - len(chosen)).round().astype(int)].tolist()
+    return frames.catalog.with_frames(frames.catalog.frames[sorted(chosen)])
 
 
 def _refuse_leaks(catalog: Catalog, train: Catalog, val: Catalog) -> None:

@@ -1,0 +1,255 @@
+"""Training samples: which frames, what is painted over, and that nothing but (seed, epoch, frame) decides a sample."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tl_datasets.augment import AugmentConfig, Augmenter
+from tl_datasets.catalog import Catalog
+from tl_datasets.errors import DataError, ImageError
+from tl_datasets.frame import Annotation, Frame
+from tl_datasets.images import write_rgb
+from tl_datasets.label_space import LabelSpace
+from tl_datasets.letterbox import PAD_VALUE
+from tl_datasets.taxonomy import State
+from tl_datasets.torch_dataset import EpochSampler, FrameDataset, labelled_frames, make_loader, sample_generator
+
+SPACE = LabelSpace.model_validate(
+    {
+        "classes": {"red": {"state": "red"}, "green": {"state": "green"}},
+        "ignore": [{"state": "unknown"}],
+        "drop": [{"category": "car"}],
+    }
+)
+
+
+def drawn(folder: Path, frames: list[Frame]) -> Catalog:
+    """Noise images, so that no two are alike, with the given annotations."""
+    for number, frame in enumerate(frames):
+        rng = np.random.default_rng(number)
+        shape = (frame.height_px, frame.width_px, 3)
+        write_rgb(folder / frame.path, rng.integers(150, 255, shape, dtype=np.uint8))
+    return Catalog.from_frames(frames, source="drawn", root=folder)
+
+
+def frame(name: str, *annotations: Annotation, **fields: Any) -> Frame:
+    return Frame(
+        **{"frame_id": name, "path": f"{name}.png", "width_px": 96, "height_px": 64, "annotations": annotations}
+        | fields
+    )
+
+
+def box(x: float, y: float, state: State | None = State.RED, **fields: Any) -> Annotation:
+    return Annotation(xyxy=(x, y, x + 10, y + 20), state=state, **fields)
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Callable[..., FrameDataset]:
+    frames = [frame(f"f{i}", box(5 + 7 * i, 10), box(60, 30, State.GREEN)) for i in range(5)] + [frame("empty")]
+    catalog = drawn(tmp_path, frames)
+
+    def make(augment: dict[str, Any] | None = None, **settings: Any) -> FrameDataset:
+        augmenter = None
+        if augment is not None:
+            augmenter = Augmenter(AugmentConfig.model_validate(augment), SPACE, 96, 64)
+        return FrameDataset(labelled_frames(catalog, SPACE), 96, 64, augmenter, **settings)
+
+    return make
+
+
+FULL = {"mosaic": 0.5, "mosaic_off_epochs": 0, "transforms": [{"name": "GaussNoise", "std_range": [0.02, 0.05]}]}
+
+
+def same(first: Any, second: Any) -> bool:
+    return first["frame_id"] == second["frame_id"] and all(
+        torch.equal(first[key], second[key]) for key in ("image", "xyxy", "class_id")
+    )
+
+
+# --- which frames
+
+
+@pytest.mark.parametrize(
+    ("what", "fields", "kept", "reason"),
+    [
+        ("labelled", {}, True, None),
+        ("labelled, without a box: a negative", {"annotations": ()}, True, None),
+        ("unlabelled is no negative", {"annotations": None}, False, "unlabelled"),
+        ("partly labelled with what is learned", {"labelled_categories": ("traffic_light", "car")}, True, None),
+        ("partly labelled without it", {"labelled_categories": ("car",), "annotations": ()}, False, "partly labelled"),
+    ],
+)
+def test_what_can_be_learned_from(what, fields, kept, reason, tmp_path):
+    catalog = Catalog.from_frames([frame("a", **({"annotations": (box(1, 1),)} | fields))], source="s", root=tmp_path)
+    found = labelled_frames(catalog, SPACE)
+    assert (len(found.catalog) == 1) == kept, what
+    assert found.left_out == ({reason: 1} if reason else {})
+
+
+def test_no_frame_is_an_error(tmp_path):
+    empty = labelled_frames(Catalog.from_frames([], source="s", root=tmp_path), SPACE)
+    with pytest.raises(DataError, match=r"none left after the filter; check data\.train"):
+        FrameDataset(empty, 64, 64)
+
+
+def test_a_box_without_a_rule_is_an_error(tmp_path):
+    catalog = Catalog.from_frames([frame("a", box(1, 1, State.OFF))], source="s", root=tmp_path)
+    with pytest.raises(DataError, match="1 boxes are named by no rule"):
+        labelled_frames(catalog, SPACE)
+
+
+# --- what a sample shows
+
+
+def test_ignore_areas_are_painted_and_dropped_boxes_are_background(tmp_path):
+    one = frame(
+        "a",
+        box(5, 5),
+        box(30, 5, State.UNKNOWN),
+        box(50, 5, State.GREEN, ignore=True),
+        Annotation(xyxy=(70, 5, 90, 25), category="car"),
+    )
+    dataset = FrameDataset(labelled_frames(drawn(tmp_path, [one]), SPACE), 96, 64)
+    sample = dataset[0]
+    image = sample["image"].permute(1, 2, 0).numpy()
+    assert sample["xyxy"].tolist() == [[5, 5, 15, 25]] and sample["class_id"].tolist() == [0]
+    grey = (image == PAD_VALUE).all(axis=2)
+    assert grey[5:25, 30:40].all() and grey[5:25, 50:60].all()
+    assert int(grey.sum()) == 2 * 10 * 20  # neither the lamp that is learned nor the car
+
+
+def test_a_plain_sample_is_the_letterboxed_frame(tmp_path):
+    wide = frame("a", box(40, 20), width_px=192, height_px=64)
+    sample = FrameDataset(labelled_frames(drawn(tmp_path, [wide]), SPACE), 96, 64)[0]
+    assert sample["image"].shape == (3, 64, 96) and sample["image"].dtype == torch.uint8
+    assert sample["xyxy"].tolist() == [[20, 26, 25, 36]]
+    assert (sample["image"][:, :16] == PAD_VALUE).all() and (sample["image"][:, 16:48] != PAD_VALUE).any()
+
+
+def test_a_negative_has_no_boxes(dataset):
+    for augment in (None, {"mosaic": 0}):
+        sample = dataset(augment)[5]
+        assert sample["frame_id"] == "empty"
+        assert sample["xyxy"].shape == (0, 4) and sample["class_id"].shape == (0,)
+        assert sample["xyxy"].dtype == torch.float32 and sample["class_id"].dtype == torch.int64
+
+
+@pytest.mark.parametrize(
+    ("what", "spoil", "message"),
+    [
+        ("gone", lambda path: path.unlink(), "cannot be read"),
+        ("cut off", lambda path: path.write_bytes(path.read_bytes()[:40]), "do not decode"),
+        (
+            "another size",
+            lambda path: write_rgb(path, np.zeros((30, 30, 3), np.uint8)),
+            "30x30 pixels, the catalog says 96x64; index the source again",
+        ),
+    ],
+)
+def test_bad_images_are_named(what, spoil, message, dataset, tmp_path):
+    data = dataset()
+    spoil(tmp_path / "f2.png")
+    with pytest.raises(ImageError, match=message) as caught:
+        data[2]
+    assert "f2.png" in str(caught.value), what
+
+
+# --- what decides a sample
+
+
+def test_the_same_seed_epoch_and_frame_give_the_same_sample(dataset):
+    first, second = dataset(FULL, seed=3, epochs=5), dataset(FULL, seed=3, epochs=5)
+    first.set_epoch(1)
+    first.set_epoch(2)
+    second.set_epoch(2)
+    assert all(same(first[index], second[index]) for index in (4, 0, 2))
+
+
+@pytest.mark.parametrize(("what", "seed", "epoch"), [("another seed", 4, 2), ("another epoch", 3, 1)])
+def test_another_seed_or_epoch_gives_another_sample(what, seed, epoch, dataset):
+    first, second = dataset(FULL, seed=3, epochs=5), dataset(FULL, seed=seed, epochs=5)
+    first.set_epoch(2)
+    second.set_epoch(epoch)
+    assert not torch.equal(first[0]["image"], second[0]["image"]), what
+
+
+def test_generators_differ_by_each_part():
+    draws = {
+        sample_generator(seed, epoch, name).integers(2**62)
+        for seed in (0, 1)
+        for epoch in (0, 1)
+        for name in ("a", "b")
+    }
+    assert len(draws) == 8
+
+
+def test_any_number_of_workers_gives_the_same_batches(dataset):
+    def epochs(workers: int) -> list[Any]:
+        data = dataset(FULL, seed=1, epochs=4)
+        loader = make_loader(data, 4, workers, 1, pin_memory=False)
+        batches = []
+        for epoch in (0, 1):
+            data.set_epoch(epoch)
+            loader.sampler.set_epoch(epoch)  # type: ignore[attr-defined]
+            batches.extend(loader)
+        return batches
+
+    alone = epochs(0)
+    assert [len(batch["frame_ids"]) for batch in alone] == [4, 2, 4, 2]
+    for workers in (1, 2):
+        others = epochs(workers)
+        for first, second in zip(alone, others, strict=True):
+            assert first["frame_ids"] == second["frame_ids"]
+            assert torch.equal(first["images"], second["images"]) and first["vanished"] == second["vanished"]
+            for key in ("xyxy", "class_id"):
+                assert all(torch.equal(a, b) for a, b in zip(first[key], second[key], strict=True))
+    # Persistent workers must see the new epoch.
+    by_id = [dict(zip(batch["frame_ids"], batch["images"], strict=True)) for batch in alone]
+    assert not torch.equal((by_id[0] | by_id[1])["f0"], (by_id[2] | by_id[3])["f0"])
+
+
+def test_the_loader_leaves_the_global_random_state_alone(dataset):
+    state = torch.get_rng_state()
+    list(make_loader(dataset(FULL), 2, 0, 0, pin_memory=False))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_mosaic_stops_before_the_end(dataset):
+    data = dataset({"mosaic": 1, "mosaic_off_epochs": 2, "flip_lr": 0, "scale": [1, 1], "translate": 0}, epochs=5)
+    plain = dataset()
+    seen = []
+    for epoch in range(5):
+        data.set_epoch(epoch)
+        seen.append(torch.equal(data[0]["image"], plain[0]["image"]))
+    assert seen == [False, False, False, True, True]
+
+
+def test_the_order_follows_from_seed_and_epoch():
+    def order(seed: int, epoch: int) -> list[int]:
+        sampler = EpochSampler(20, seed)
+        sampler.set_epoch(epoch)
+        return list(sampler)
+
+    assert order(0, 1) == order(0, 1)
+    assert sorted(order(0, 1)) == list(range(20))
+    assert len({tuple(order(seed, epoch)) for seed in (0, 1) for epoch in (0, 1)}) == 4
+
+
+def test_painted_boxes_are_counted_in_the_batch(tmp_path):
+    catalog = drawn(tmp_path, [frame("a", box(43, 20)), frame("b", box(1, 20))])
+    augmenter = Augmenter(
+        AugmentConfig.model_validate({"mosaic": 0, "scale": [2, 2], "translate": 0, "flip_lr": 0, "min_size_px": 100}),
+        SPACE,
+        96,
+        64,
+    )
+    loader = make_loader(FrameDataset(labelled_frames(catalog, SPACE), 96, 64, augmenter), 2, 0, 0, pin_memory=False)
+    batch = next(iter(loader))
+    assert batch["vanished"] == 1  # the other one lies wholly outside
+    assert [len(xyxy) for xyxy in batch["xyxy"]] == [0, 0]

@@ -1,0 +1,218 @@
+"""The YOLO detector, judged by ultralytics' own prediction with the same network."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from tl_datasets.boxes import iou
+from tl_datasets.errors import ConfigError, WeightsError
+from tl_datasets.label_space import LabelSpace
+from tl_detection.checkpoint import Checkpoint
+from tl_detection.detectors.yolo import (
+    TWIN_IOU,
+    RawPrediction,
+    YoloDetector,
+    architecture_config,
+    architectures,
+    build_yolo,
+)
+
+LABEL_SPACE = LabelSpace.model_validate({"classes": {"red": {"state": "red"}, "green": {"state": "green"}}})
+
+
+def spec(architecture: str, width_px: int = 128, height_px: int = 64) -> dict:
+    return {
+        "architecture": architecture,
+        "width_px": width_px,
+        "height_px": height_px,
+        "max_detections": 100,
+    }
+
+
+def lively(architecture: str, n_classes: int = 2):
+    """A fresh network whose scores differ between points and classes, as a trained one's do."""
+    torch.manual_seed(0)
+    module = build_yolo(spec(architecture), n_classes)
+    norms = [layer for layer in module.modules() if isinstance(layer, torch.nn.BatchNorm2d)]
+    for layer in norms:
+        layer.momentum = 1.0
+    with torch.no_grad():
+        module.train()(torch.rand(4, 3, 64, 128))  # sets the statistics, without which features fade out
+        for name, value in module.model[-1].named_parameters():
+            if "cv2" in name and name.endswith("2.weight"):
+                value.mul_(0.02)
+            elif "cv3" in name and name.endswith("2.weight"):
+                value.normal_(0, 0.05)
+            elif "cv3" in name and name.endswith("2.bias"):
+                value.fill_(-3)
+    return module.eval()
+
+
+def noise(width: int, height: int, seed: int = 0):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def predict_with_ultralytics(module, image, tmp_path):
+    from ultralytics import YOLO
+
+    judge = YOLO("yolo26n.yaml", task="detect")
+    judge.model = module
+    boxes = judge.predict(
+        image[:, :, ::-1],
+        imgsz=(64, 128),
+        conf=0.001,
+        iou=0.7,
+        max_det=100,
+        nms=False if module.end2end else None,
+        device="cpu",
+        verbose=False,
+        save=False,
+        project=str(tmp_path),
+    )[0].boxes
+    return boxes.xyxy.numpy(), boxes.conf.numpy(), boxes.cls.numpy().astype(int)
+
+
+# With several classes the judge keeps only the best class of a point where its head needs suppression: hence one.
+@pytest.mark.parametrize(("architecture", "n_classes"), [("yolo26n", 2), ("yolo11n", 1)])
+@pytest.mark.parametrize("scale", [1, 3], ids=["network size", "camera size"])
+def test_equals_ultralytics_own_prediction(architecture: str, n_classes: int, scale: int, tmp_path):
+    module, image = lively(architecture, n_classes), noise(128 * scale, 64 * scale)
+    found = YoloDetector(copy.deepcopy(module), LABEL_SPACE, spec(architecture), {}).detect([image])[0]
+    xyxy, score, class_id = predict_with_ultralytics(module, image, tmp_path)
+    assert len(score) > 10
+    if architecture == "yolo26n":
+        # The judge keeps boxes that lie on each other; every one of them must have its twin among ours.
+        same = (iou(xyxy, found.xyxy) > TWIN_IOU) & (class_id[:, None] == found.class_id[None])
+        assert same.any(axis=1).all()
+        assert len(np.unique(found.class_id)) == 2
+        far = np.abs(xyxy[None] - found.xyxy[:, None]).sum(axis=2) + 1e3 * np.abs(score[None] - found.score[:, None])
+        kept = (far + 1e3 * (class_id[None] != found.class_id[:, None])).argmin(axis=1)
+        xyxy, score, class_id = xyxy[kept], score[kept], class_id[kept]
+    assert len(found) == len(score)
+    np.testing.assert_allclose(found.score, score, atol=1e-4)
+    np.testing.assert_allclose(found.xyxy, xyxy, atol=0.02 * scale)
+    np.testing.assert_array_equal(found.class_id, class_id)
+
+
+def test_suppression_equals_ultralytics_own():
+    from ultralytics.utils.nms import non_max_suppression
+
+    module = lively("yolo11n")
+    with torch.no_grad():
+        raw = RawPrediction(module)(torch.rand(1, 3, 64, 128))
+    detector = YoloDetector(module, LABEL_SPACE, spec("yolo11n"), {})
+    xyxy, score, class_id = detector._select(raw[0])
+    judged = non_max_suppression(raw.clone(), 0.001, 0.7, multi_label=True, max_det=100)[0]
+    assert len(class_id.unique()) == 2
+    np.testing.assert_allclose(torch.cat([xyxy, score[:, None], class_id[:, None]], dim=1), judged, atol=1e-3)
+
+
+def test_one_point_is_not_named_twice():
+    detector = YoloDetector(build_yolo(spec("yolo26n"), 2), LABEL_SPACE, spec("yolo26n"), {})
+    raw = torch.tensor(
+        [
+            [10, 10, 20, 30, 0.9, 0],
+            [10, 10, 20, 30.2, 0.8, 0],  # the same lamp again
+            [10, 10, 20, 30, 0.7, 1],  # the same place as another class is another claim
+            [10, 14, 20, 34, 0.6, 0],  # a neighbour
+            [50, 10, 60, 30, 0.0005, 0],  # below the score threshold
+        ]
+    )
+    _, score, class_id = detector._select(raw)
+    assert score.tolist() == pytest.approx([0.9, 0.7, 0.6])
+    assert class_id.tolist() == [0, 1, 0]
+
+
+def test_suppression_keeps_classes_apart():
+    detector = YoloDetector(build_yolo(spec("yolo11n"), 2), LABEL_SPACE, spec("yolo11n"), {})
+    # Columns are points: cx, cy, w, h, red, green.
+    raw = torch.tensor([[20, 20, 10, 20, 0.9, 0.3], [21, 20, 10, 20, 0.8, 0.0], [60, 20, 10, 20, 0.0, 0.5]]).T
+    xyxy, score, class_id = detector._select(raw)
+    assert score.tolist() == pytest.approx([0.9, 0.5, 0.3])
+    assert class_id.tolist() == [0, 1, 1]
+    assert xyxy[0].tolist() == [15, 10, 25, 30]
+
+
+def test_frames_of_any_size_come_back_in_their_own_pixels():
+    detector = YoloDetector(lively("yolo11n"), LABEL_SPACE, spec("yolo11n"), {})
+    images = [noise(128, 64), noise(37, 201), noise(640, 80)]
+    together = detector.detect(images)
+    for image, found in zip(images, together, strict=True):
+        height, width = image.shape[:2]
+        assert len(found)
+        assert found.xyxy.min() >= 0
+        assert (found.xyxy <= [width, height, width, height]).all()
+        alone = detector.detect([image])[0]
+        np.testing.assert_allclose(found.xyxy, alone.xyxy, atol=1e-2)
+    assert detector.detect([]) == []
+
+
+def test_a_network_in_training_is_not_disturbed():
+    module = lively("yolo26n").train()
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    YoloDetector(module, LABEL_SPACE, spec("yolo26n"), {}).detect([noise(128, 64)])
+    assert module.training
+    assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
+    module(torch.rand(2, 3, 64, 128))["one2many"]["boxes"].sum().backward()
+
+
+@pytest.mark.parametrize("architecture", ["yolo26n", "yolo11n"])
+def test_from_a_checkpoint(architecture: str):
+    module = lively(architecture)
+    checkpoint = Checkpoint(
+        kind="yolo", model=spec(architecture), label_space=LABEL_SPACE, state=module.state_dict(), meta={"epoch": 3}
+    )
+    detector = YoloDetector.from_checkpoint(checkpoint, torch.device("cpu"), "best.pt")
+    assert detector.end_to_end == (architecture == "yolo26n")
+    assert detector.label_space.names == ("red", "green")
+    assert detector.description["architecture"] == architecture
+    assert detector.description["weights"] == "best.pt"
+    live = YoloDetector(module, LABEL_SPACE, spec(architecture), {}).detect([noise(128, 64)])[0]
+    fused = detector.detect([noise(128, 64)])[0]
+    np.testing.assert_allclose(fused.score[:10], live.score[:10], atol=1e-4)
+    np.testing.assert_allclose(fused.xyxy[:10], live.xyxy[:10], atol=1e-2)
+    raw = RawPrediction(detector.module)(torch.rand(2, 3, 64, 128))
+    assert raw.shape == ((2, 100, 6) if detector.end_to_end else (2, 4 + 2, 8 * 16 + 4 * 8 + 2 * 4))
+    damaged = replace(checkpoint, state={**checkpoint.state, "model.0.conv.weight": torch.zeros(1)})
+    with pytest.raises(WeightsError, match=r"best\.pt: the weights do not fit"):
+        YoloDetector.from_checkpoint(damaged, torch.device("cpu"), "best.pt")
+
+
+@pytest.mark.parametrize("name", ["yolo26n", "yolo26x", "yolo26n-p2", "yolo11s", "yolov8n-p2", "yolov10n", "yolov9t"])
+def test_shipped_architectures_are_known(name: str):
+    assert name in architectures()
+    assert architecture_config(name)["scale"] in ("", "n", "s", "x")
+
+
+def test_the_size_letter_counts():
+    def width(name: str) -> int:
+        return sum(value.numel() for value in build_yolo(spec(name), 2).parameters())
+
+    assert width("yolo26s") > 3 * width("yolo26n")
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("yolo26q", "yolo26"),
+        ("yolo26n-seg", "yolo26n"),
+        ("yolo26", "yolo26n"),
+        ("../secret", "yolo26n"),
+        ("", "yolo26n"),
+    ],
+    ids=["unknown size", "another task", "no size", "a path", "empty"],
+)
+def test_unknown_architecture(name: str, hint: str):
+    with pytest.raises(ConfigError, match=r"model\.architecture: .*near names: ") as caught:
+        build_yolo(spec(name), 2)
+    assert hint in str(caught.value)
+
+
+def test_input_must_fit_the_strides():
+    with pytest.raises(ConfigError, match=r"model\.input\.width_px: 96, expected a multiple of 64"):
+        build_yolo(spec("yolo26n-p6", width_px=96), 2)

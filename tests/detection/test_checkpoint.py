@@ -1,0 +1,163 @@
+"""Checkpoints: written whole, read as data, refused with a reason."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+
+from tl_datasets.errors import WeightsError
+from tl_datasets.label_space import LabelSpace
+from tl_detection.checkpoint import Checkpoint, file_fingerprint, load_checkpoint, save_checkpoint, transfer_state
+from tl_detection.detectors.load import load_detector
+
+SPACE = LabelSpace.model_validate({"classes": {"red": {"state": "red"}, "off": {"state": "off"}}})
+
+
+@pytest.fixture
+def checkpoint() -> Checkpoint:
+    return Checkpoint(
+        kind="faster_rcnn",
+        model={"backbone": "resnet18", "anchor_sizes": [[8.5, 12.0]], "trainable_layers": None},
+        label_space=SPACE,
+        state={"a": torch.arange(6.0).reshape(2, 3), "n": torch.tensor(3)},
+        meta={"epoch": 4, "score": 0.5},
+        training={"optimizer": {"state": {0: {"step": torch.tensor(1.0)}}}, "best": {"score": None, "epoch": 1}},
+    )
+
+
+def test_what_is_written_is_read(checkpoint, tmp_path):
+    path = tmp_path / "last.pt"
+    save_checkpoint(path, checkpoint)
+    again = load_checkpoint(path, kind="faster_rcnn")
+    assert (again.kind, again.model, again.meta) == (checkpoint.kind, checkpoint.model, checkpoint.meta)
+    assert again.label_space == SPACE and again.label_space.fingerprint == SPACE.fingerprint
+    assert all(torch.equal(again.state[name], value) for name, value in checkpoint.state.items())
+    assert again.training is not None
+    assert again.training["best"] == {"score": None, "epoch": 1}
+    assert [item.name for item in tmp_path.iterdir()] == ["last.pt"]  # no temporary file stays
+
+
+def test_an_interrupted_write_leaves_the_former_file(checkpoint, tmp_path, monkeypatch):
+    path = tmp_path / "last.pt"
+    save_checkpoint(path, checkpoint)
+    before = path.read_bytes()
+    unwritable = Checkpoint(
+        kind="yolo", model={}, label_space=SPACE, state={}, meta={}, training={"open": (item for item in ())}
+    )
+    with pytest.raises(TypeError):
+        save_checkpoint(path, unwritable)
+    assert path.read_bytes() == before
+    assert [item.name for item in tmp_path.iterdir()] == ["last.pt"]
+
+
+def test_every_cut_is_noticed(checkpoint, tmp_path):
+    path = tmp_path / "best.pt"
+    save_checkpoint(path, checkpoint)
+    whole = path.read_bytes()
+    for share in (0.0, 0.01, 0.3, 0.7, 0.99):
+        path.write_bytes(whole[: int(share * len(whole))])
+        with pytest.raises(WeightsError, match="not a checkpoint of tl, or cut off") as caught:
+            load_checkpoint(path)
+        assert str(caught.value).startswith(str(path)) and "\n" not in str(caught.value)
+
+
+class Payload:
+    """A pickle that would make a file when it is loaded."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def test_nothing_from_the_file_is_run(tmp_path):
+    mark = tmp_path / "mark"
+    torch.save({"format": "tl-checkpoint", "bad": Payload(mark)}, tmp_path / "evil.pt")
+    (tmp_path / "plain.pt").write_bytes(pickle.dumps(Payload(mark)))
+    for name in ("evil.pt", "plain.pt"):
+        with pytest.raises(WeightsError, match="not a checkpoint of tl"):
+            load_checkpoint(tmp_path / name)
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize(
+    ("what", "content"),
+    [
+        ("another program's checkpoint", {"model": torch.zeros(2), "epoch": 3}),
+        ("a bare state dict", {"conv1.weight": torch.zeros(2)}),
+        ("a tensor", torch.zeros(3)),
+        ("a list", [1, 2]),
+        ("a checkpoint without its parts", {"format": "tl-checkpoint", "version": 1, "kind": "yolo"}),
+        ("a checkpoint without a version", {"format": "tl-checkpoint"}),
+    ],
+)
+def test_foreign_files(what, content, tmp_path):
+    torch.save(content, tmp_path / "x.pt")
+    with pytest.raises(WeightsError, match="not a checkpoint of tl"):
+        load_checkpoint(tmp_path / "x.pt")
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"\x80\x04.", b"PK\x03\x04" + bytes(100), bytes(range(256)) * 9])
+def test_files_that_are_no_checkpoint(content, tmp_path):
+    (tmp_path / "x.pt").write_bytes(content)
+    with pytest.raises(WeightsError, match="not a checkpoint of tl"):
+        load_checkpoint(tmp_path / "x.pt")
+
+
+def test_a_missing_file_and_a_folder(tmp_path):
+    with pytest.raises(WeightsError, match=r"cannot be read \(No such file or directory\)"):
+        load_checkpoint(tmp_path / "absent.pt")
+    with pytest.raises(WeightsError, match=r"cannot be read \(Is a directory\)"):
+        load_checkpoint(tmp_path)
+
+
+def test_the_wrong_kind(checkpoint, tmp_path):
+    save_checkpoint(tmp_path / "best.pt", checkpoint)
+    with pytest.raises(
+        WeightsError, match="a faster_rcnn checkpoint, expected yolo; choose another file or model.kind"
+    ):
+        load_checkpoint(tmp_path / "best.pt", kind="yolo")
+
+
+def test_another_version(checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setattr("tl_detection.checkpoint.VERSION", 2)
+    save_checkpoint(tmp_path / "best.pt", checkpoint)
+    monkeypatch.undo()
+    with pytest.raises(WeightsError, match="checkpoint version 2, expected 1"):
+        load_checkpoint(tmp_path / "best.pt")
+
+
+def test_an_absent_detector_names_what_is_expected(tmp_path):
+    for path in (tmp_path / "none.pt", tmp_path):
+        with pytest.raises(WeightsError, match="no such file; expected a run folder"):
+            load_detector(path)
+
+
+# --- weights of another model
+
+
+def test_what_fits_is_copied_and_the_rest_is_named():
+    model = torch.nn.Sequential(torch.nn.Linear(10, 10), torch.nn.Linear(10, 3))
+    other = torch.nn.Sequential(torch.nn.Linear(10, 10), torch.nn.Linear(10, 4))
+    last = model[1].weight.clone()
+    count, missing = transfer_state(model, {**other.state_dict(), "extra": torch.zeros(3)}, "file.pt")
+    assert count == 2 and missing == ["1.weight", "1.bias"]
+    assert torch.equal(model[0].weight, other[0].weight)
+    assert torch.equal(model[1].weight, last)
+
+
+def test_another_architecture_is_refused_before_anything_is_copied():
+    model = torch.nn.Sequential(torch.nn.Linear(10, 10), torch.nn.Linear(10, 30))
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with pytest.raises(WeightsError, match=r"file.pt: only 25% of the model's values fit"):
+        transfer_state(model, {"0.weight": torch.zeros(10, 10), "0.bias": torch.zeros(10)}, "file.pt")
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_fingerprint_of_a_file(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc")
+    assert file_fingerprint(tmp_path / "a") == "ba7816bf8f01cfea"
