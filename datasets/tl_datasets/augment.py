@@ -193,7 +193,7 @@ class Augmenter:
             sides = (seen[:, 2:] - seen[:, :2]).min(axis=1, initial=np.inf)
             keep = (share >= self.config.min_visible) & (sides >= self.config.min_size_px)
             for box in seen[~keep & (area(seen) > 0)]:
-                paint(tile, box - np.array([x1, y1, x1, y1]))
+                paint(tile, box - np.array([x1, y1, x1, y1]))  # type: ignore[arg-type]
                 vanished += 1
             canvas[y1:y2, x1:x2] = tile
             boxes.append(seen[keep])
@@ -307,7 +307,7 @@ def _compose(transforms: tuple[Transform, ...]) -> Any:
             )
         try:
             # Without `strict` a misspelt argument is a warning and the default is used.
-            built.append(factory(p=transform.p, strict=True, **(transform.model_extra or {})))
+            built.append(factory(**{"p": transform.p, "strict": True, **(transform.model_extra or {})}))
         except (TypeError, ValueError) as error:
             raise ConfigError(f"augment.transforms.{transform.name}", [str(error).replace("\n", " ")]) from error
     return albumentations.Compose(built)

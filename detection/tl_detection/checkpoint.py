@@ -10,7 +10,7 @@ import hashlib
 import io
 import json
 import logging
-import pickle
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,29 +80,40 @@ def load_checkpoint(path: Path | str, *, kind: str | None = None) -> Checkpoint:
     """
     path = Path(path)
     try:
-        data = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # A pickle of another program may also warn before it fails.
+            warnings.simplefilter("ignore")
+            data = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise WeightsError(
             f"{path}: cannot be read ({error.strerror}); expected a checkpoint such as RUN/weights/best.pt"
         ) from error
-    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, KeyError) as error:
+    # Bytes of anything else raise a dozen kinds of errors in the unpickler.
+    except Exception as error:
         raise WeightsError(f"{path}: not a checkpoint of tl, or cut off; expected RUN/weights/best.pt") from error
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise WeightsError(f"{path}: not a checkpoint of tl; expected RUN/weights/best.pt")
-    if data["version"] != VERSION:
+    if data.get("version") != VERSION:
         raise WeightsError(
-            f"{path}: checkpoint version {data['version']}, expected {VERSION}; use the tl that wrote it"
+            f"{path}: checkpoint version {data.get('version')}, expected {VERSION}; use the tl that wrote it"
         )
-    if kind is not None and data["kind"] != kind:
-        raise WeightsError(f"{path}: a {data['kind']} checkpoint, expected {kind}; choose another file or model.kind")
-    return Checkpoint(
-        kind=data["kind"],
-        model=json.loads(data["model"]),
-        label_space=LabelSpace.from_json(data["label_space"]),
-        state=data["state"],
-        meta=json.loads(data["meta"]),
-        training=data["training"],
-    )
+    if kind is not None and data.get("kind") != kind:
+        raise WeightsError(
+            f"{path}: a {data.get('kind')} checkpoint, expected {kind}; choose another file or model.kind"
+        )
+    try:
+        return Checkpoint(
+            kind=data["kind"],
+            model=json.loads(data["model"]),
+            label_space=LabelSpace.from_json(data["label_space"]),
+            state=data["state"],
+            meta=json.loads(data["meta"]),
+            training=data["training"],
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise WeightsError(
+            f"{path}: a checkpoint of tl with a part missing or damaged ({error!r}); copy it anew"
+        ) from (error)
 
 
 def transfer_state(model: torch.nn.Module, state: Mapping[str, torch.Tensor], source: str) -> tuple[int, list[str]]:

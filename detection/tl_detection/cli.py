@@ -65,7 +65,7 @@ def build_parser() -> argparse.ArgumentParser:
     """All commands and their options."""
     parser = argparse.ArgumentParser(
         prog="tl",
-        description="Train traffic-light detectors, score them per weather, scene and time of day, export them to ONNX.",
+        description="Train traffic-light detectors, score them per condition, export them to ONNX.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -111,7 +111,7 @@ def _add_draw(commands) -> None:
         "tl draw --sequences 30 --frames 10 --seed 1 --out drawn/",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--sequences", type=int, default=30, help="drives; 15 hold each weather by each time of day once")
+    parser.add_argument("--sequences", type=int, default=30, help="drives; any 15 hold every weather and time of day")
     parser.add_argument("--frames", type=int, default=10, help="frames per drive (default 10)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--width", type=int, default=1280, help="pixels (default 1280)")
@@ -138,7 +138,7 @@ def _add_index(commands) -> None:
         action="append",
         default=[],
         metavar="key=value",
-        help="an option of the format, such as labels=DIR, label_map=FILE, states=DIR, missing=negative; may be repeated",
+        help="an option of the format, such as labels=DIR, label_map=FILE, states=DIR; may be repeated",
     )
 
 

@@ -33,6 +33,8 @@ class YoloConfig(_Section):
         architecture: Name of an architecture that ultralytics ships, such as yolo26n, yolo26n-p2, yolo11s.
         weights: Local file to start from (our checkpoint, or ultralytics' .pt); None = from scratch.
         max_detections: Most detections per frame.
+        end_to_end: Use the head that needs no suppression where the architecture has both (YOLO26). Both are trained;
+            the other one is ahead early in training.
     """
 
     kind: Literal["yolo"]
@@ -40,6 +42,7 @@ class YoloConfig(_Section):
     input: InputSize
     weights: Path | None = None
     max_detections: int = Field(default=100, gt=0)
+    end_to_end: bool = True
 
 
 class FasterRcnnConfig(_Section):
@@ -144,6 +147,12 @@ class RunConfig(_Section):
     model: Annotated[YoloConfig | FasterRcnnConfig, Field(discriminator="kind")]
     train: TrainConfig = TrainConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
+
+    @model_validator(mode="after")
+    def _musgd_is_for_yolo(self) -> RunConfig:
+        if self.train.optimizer == "musgd" and self.model.kind != "yolo":
+            raise ValueError("train.optimizer: musgd comes with YOLO; set train.optimizer: sgd or adamw")
+        return self
 
 
 def load_run_config(path: Path | str, overrides: Sequence[str] = ()) -> RunConfig:

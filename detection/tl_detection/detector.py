@@ -24,8 +24,8 @@ class Detections:
         class_id: (N,) int64, 0-based positions in `label_space.names`.
 
     Raises:
-        ValueError: A shape is wrong, a value is not finite, a score lies outside [0, 1], a box is inside out, or a class
-            id is negative.
+        ValueError: A shape is wrong, a value is not finite, a score lies outside [0, 1], a box is inside out, or a
+            class id is negative.
     """
 
     xyxy: NDArray[np.float32]

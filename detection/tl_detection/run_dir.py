@@ -5,6 +5,7 @@ A run never writes into another run's folder. What is written whole is written u
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import platform
@@ -38,13 +39,13 @@ class RunDir:
         parent = config.folder / config.name
         parent.mkdir(parents=True, exist_ok=True)
         stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-        for attempt in range(1000):
-            path = parent / (stamp if attempt == 0 else f"{stamp}-{attempt}")
+        path = parent / stamp
+        for attempt in itertools.count(1):
             try:
                 path.mkdir()
                 break
             except FileExistsError:
-                continue
+                path = parent / f"{stamp}-{attempt}"
         run = cls(path)
         run.weights.mkdir()
         write_whole(run.config_path, dump_config(config))

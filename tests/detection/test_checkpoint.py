@@ -91,8 +91,6 @@ def test_nothing_from_the_file_is_run(tmp_path):
         ("a bare state dict", {"conv1.weight": torch.zeros(2)}),
         ("a tensor", torch.zeros(3)),
         ("a list", [1, 2]),
-        ("a checkpoint without its parts", {"format": "tl-checkpoint", "version": 1, "kind": "yolo"}),
-        ("a checkpoint without a version", {"format": "tl-checkpoint"}),
     ],
 )
 def test_foreign_files(what, content, tmp_path):
@@ -118,9 +116,25 @@ def test_a_missing_file_and_a_folder(tmp_path):
 def test_the_wrong_kind(checkpoint, tmp_path):
     save_checkpoint(tmp_path / "best.pt", checkpoint)
     with pytest.raises(
-        WeightsError, match="a faster_rcnn checkpoint, expected yolo; choose another file or model.kind"
+        WeightsError, match=r"a faster_rcnn checkpoint, expected yolo; choose another file or model\.kind"
     ):
         load_checkpoint(tmp_path / "best.pt", kind="yolo")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({}, "checkpoint version None, expected 1"),
+        ({"version": 1, "kind": "yolo"}, r"with a part missing or damaged \(KeyError\('model'\)\)"),
+        ({"version": 1, "kind": "yolo", "model": "{"}, "with a part missing or damaged"),
+        ({"version": 1, "kind": "yolo", "model": 3}, "with a part missing or damaged"),
+        ({"version": 1, "kind": "yolo", "model": "{}", "label_space": "{}"}, "with a part missing or damaged"),
+    ],
+)
+def test_our_own_format_with_damage(content, message, tmp_path):
+    torch.save({"format": "tl-checkpoint", **content}, tmp_path / "x.pt")
+    with pytest.raises(WeightsError, match=message):
+        load_checkpoint(tmp_path / "x.pt")
 
 
 def test_another_version(checkpoint, tmp_path, monkeypatch):

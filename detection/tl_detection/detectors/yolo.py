@@ -36,7 +36,8 @@ def build_yolo(model: dict[str, Any], n_classes: int) -> DetectionModel:
     """Build a network with fresh weights.
 
     Args:
-        model: "architecture", "width_px", "height_px", "max_detections", as checkpoints store it.
+        model: "architecture", "width_px", "height_px", "max_detections", as checkpoints store it; and
+            "end_to_end", False for the head with suppression where an architecture has both.
         n_classes: Number of classes, at least 1.
 
     Raises:
@@ -53,7 +54,8 @@ def build_yolo(model: dict[str, Any], n_classes: int) -> DetectionModel:
             )
     module.set_head_attr(max_det=model["max_detections"])
     # Heads of YOLO26 and YOLOv10 are trained for both; ultralytics itself would use them with suppression.
-    module.end2end = any(name.endswith("one2one_cv2") for name, _ in module.named_modules())
+    has_both = any(name.endswith("one2one_cv2") for name, _ in module.named_modules())
+    module.end2end = has_both and model.get("end_to_end", True)
     return module
 
 

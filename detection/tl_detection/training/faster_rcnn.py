@@ -190,15 +190,7 @@ def to_network(batch: Batch, device: torch.device) -> tuple[torch.Tensor, list[d
 
 
 def make_optimizer(model: nn.Module, settings: TrainConfig) -> torch.optim.Optimizer:
-    """SGD with momentum or AdamW; norms and biases do not decay.
-
-    Raises:
-        ConfigError: The optimiser is not one of this trainer.
-    """
-    if settings.optimizer == "musgd":
-        raise ConfigError(
-            "train.optimizer", ["musgd is ultralytics' own; choose auto, sgd or adamw with model.kind: faster_rcnn"]
-        )
+    """SGD with momentum or AdamW; norms and biases do not decay."""
     learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups = [
         {"params": [p for p in learned if p.ndim > 1], "weight_decay": settings.weight_decay},

@@ -41,6 +41,8 @@ from tl_detection.ultralytics_door import DetectionTrainer
 logger = logging.getLogger(__name__)
 
 _OPTIMIZERS = {"auto": "MuSGD", "musgd": "MuSGD", "sgd": "SGD", "adamw": "AdamW"}
+# Share of a batch in the running statistics of a norm, once they have settled: ultralytics' own.
+_NORM_MOMENTUM = 0.03
 
 
 def train_yolo(data: TrainingData, run: RunDir, checkpoint: Checkpoint | None) -> None:
@@ -144,6 +146,7 @@ class CatalogTrainer(DetectionTrainer):
             "width_px": size.width_px,
             "height_px": size.height_px,
             "max_detections": model.max_detections,
+            "end_to_end": model.end_to_end,
         }
         device = pick_device(self.settings.device)
         precision = amp_dtype(self.settings.amp, device)
@@ -234,6 +237,8 @@ class CatalogTrainer(DetectionTrainer):
         )
         # Keeps each group's own highest rate as `initial_lr`; the rate itself is set before every batch.
         self.scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimizer, lambda _: 1.0)
+        self.norms = [layer for layer in self.model.modules() if isinstance(layer, nn.BatchNorm2d)]
+        self.batches_seen = 0 if self.start_file is None else math.inf
 
     def _get_warmup_iterations(self, num_batches: int) -> int:
         return 0
@@ -252,6 +257,7 @@ class CatalogTrainer(DetectionTrainer):
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
         self.optimizer_steps = self.start_epoch * self.steps_per_epoch
+        self.batches_seen += self.start_epoch * len(self.train_loader)
         self.best_epoch.score, self.best_epoch.epoch = state["best_score"], state["best_epoch"]
         torch.set_rng_state(state["rng"])
         if state["cuda_rng"] and self.device.type == "cuda":
@@ -285,6 +291,11 @@ class CatalogTrainer(DetectionTrainer):
         for group in self.optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
         self.rate = config.lr * factor
+        # Fresh running statistics of 1 need 150 batches to be forgotten at ultralytics' momentum of 0.03; a short run
+        # would be scored through them, and see every frame alike.
+        for norm in self.norms:
+            norm.momentum = max(_NORM_MOMENTUM, 2 / (2 + self.batches_seen))
+        self.batches_seen += 1
         self._oom_retries = 3  # memory that runs out ends the run: half the batch would be another run
 
     def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
