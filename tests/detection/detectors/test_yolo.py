@@ -183,6 +183,21 @@ def test_from_a_checkpoint(architecture: str):
         YoloDetector.from_checkpoint(damaged, torch.device("cpu"), "best.pt")
 
 
+def test_the_other_head_of_the_same_weights():
+    module = lively("yolo26n")
+    checkpoint = Checkpoint(
+        kind="yolo",
+        model={**spec("yolo26n"), "end_to_end": False},
+        label_space=LABEL_SPACE,
+        state=module.state_dict(),
+        meta={},
+    )
+    detector = YoloDetector.from_checkpoint(checkpoint, torch.device("cpu"), "best.pt")
+    assert not detector.end_to_end
+    assert RawPrediction(detector.module)(torch.rand(1, 3, 64, 128)).shape[1] == 4 + 2
+    assert len(detector.detect([noise(128, 64)])[0])
+
+
 @pytest.mark.parametrize("name", ["yolo26n", "yolo26x", "yolo26n-p2", "yolo11s", "yolov8n-p2", "yolov10n", "yolov9t"])
 def test_shipped_architectures_are_known(name: str):
     assert name in architectures()
