@@ -108,9 +108,11 @@ def run_demo(out: Path | None = None, *, seed: int = 0, overrides: Sequence[str]
 
 
 def _one_per_sequence(catalog: Catalog) -> list[int]:
-    """The last frame of each sequence, where its lights are nearest."""
-    rows = catalog.frames.with_row_index("row").group_by("sequence", maintain_order=True).last()
-    return rows["row"].to_list()
+    """The frame of each sequence with the most boxes."""
+    boxes = catalog.annotations.group_by("frame_id").len("boxes")
+    rows = catalog.frames.with_row_index("row").join(boxes, on="frame_id", how="left", maintain_order="left")
+    best = rows.sort("boxes", descending=True, nulls_last=True, maintain_order=True).unique("sequence", keep="first")
+    return sorted(best["row"].to_list())
 
 
 def _say(start: float, message: str, *values: object) -> None:

@@ -158,6 +158,8 @@ def _find_sources(paths: Sequence[Path]) -> list[_Source]:
         if not is_video and target.suffix.lower() not in {".jpg", ".jpeg", ".png"}:
             target = target.with_name(f"{target.name}.jpg")
         free, count = target, 1
+        if free in taken and path.parent.name:
+            target = free = target.with_name(f"{path.parent.name}-{target.name}")
         while free in taken:
             count += 1
             free = target.with_name(f"{target.stem}-{count}{target.suffix}")

@@ -117,7 +117,7 @@ def test_equal_names_do_not_collide(tmp_path):
         write_rgb(paths[-1], patch_image())
     detect_files(RedPatchDetector(), [*paths, tmp_path / "one"], tmp_path / "out")
     pictures = [frame["picture"] for frame in read_document(tmp_path / "out")["frames"]]
-    assert pictures == ["frame.jpg", "frame-2.jpg", "frame-3.jpg", "one/frame.jpg"]
+    assert pictures == ["frame.jpg", "two-frame.jpg", "three-frame.jpg", "one/frame.jpg"]
 
 
 def test_video_gives_index_and_time(tmp_path):

@@ -27,7 +27,7 @@ NMS_IOU = 0.7
 # The end-to-end head is trained to give one box per object, but two of its levels can name the same point.
 TWIN_IOU = 0.9
 # Candidates per frame that enter the suppression.
-_MAX_CANDIDATES = 3000
+MAX_CANDIDATES = 3000
 _MAX_BATCH = 16
 _HEADS = ("Detect", "v10Detect")
 
@@ -230,7 +230,7 @@ class YoloDetector:
             # A point may hold several classes: each is a detection of its own, as COCO scores them.
             anchor, class_id = (raw[4:].T > SCORE_THRESHOLD).nonzero(as_tuple=True)
             score = raw[4 + class_id, anchor]
-            best = score.argsort(descending=True, stable=True)[:_MAX_CANDIDATES]
+            best = score.argsort(descending=True, stable=True)[:MAX_CANDIDATES]
             score, class_id = score[best], class_id[best]
             centre, half = raw[:2, anchor[best]].T, raw[2:4, anchor[best]].T / 2
             xyxy, limit = torch.cat([centre - half, centre + half], dim=1), NMS_IOU

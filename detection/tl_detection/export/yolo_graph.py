@@ -30,7 +30,7 @@ class YoloCandidates(nn.Module):
             return raw[:, :4], raw[:, 4], raw[:, 5].to(torch.int64)
         scores = raw[4:].T
         n_classes = scores.shape[1]
-        best = min(yolo._MAX_CANDIDATES, scores.numel())
+        best = min(yolo.MAX_CANDIDATES, scores.numel())
         score, position = scores.flatten().topk(best)
         cxcywh = raw[:4].T[position // n_classes]
         centre, half = cxcywh[:, :2], cxcywh[:, 2:] / 2
