@@ -34,7 +34,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    options = build_parser().parse_args(arguments)
+    parser = build_parser()
+    options, rest = parser.parse_known_args(arguments)
+    # argparse takes key=value words before the options only: `train CONFIG --overfit 20 train.lr=0.1` leaves some over.
+    if rest:
+        if not hasattr(options, "overrides") or any("=" not in word or word.startswith("-") for word in rest):
+            parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        options.overrides = [*options.overrides, *rest]
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr, force=True)
     for name in ("tl_datasets", "tl_detection"):
         logging.getLogger(name).setLevel(logging.WARNING if options.quiet else logging.INFO)

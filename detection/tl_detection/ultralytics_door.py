@@ -2,8 +2,8 @@
 
 The library asks name servers and the package index while it is imported, installs packages, downloads fonts and
 weights, reports usage and uploads runs. All of that is switched off here, before the import, so that nothing is tried
-on a closed network and nothing leaves an open one. What the import changes for the whole process (`torch.save`, print
-options, OpenCV's threads, environment variables) is put back.
+on a closed network and nothing leaves an open one. What the import changes for the whole process (`torch.save`,
+`Image.open`, print options, OpenCV's threads, environment variables) is put back.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from PIL import Image
 
 from tl_datasets.errors import UsageError
 
@@ -99,7 +100,7 @@ def _autocast(enabled: bool | torch.dtype, device: str = "cuda") -> torch.autoca
     return torch.autocast(device, dtype=dtype, enabled=bool(enabled))
 
 
-_before = (dict(os.environ), torch.save, cv2.getNumThreads(), np.get_printoptions())
+_before = (dict(os.environ), torch.save, cv2.getNumThreads(), np.get_printoptions(), Image.open)
 _lock_environment()
 
 from ultralytics import utils  # noqa: E402
@@ -114,6 +115,7 @@ for _name in set(os.environ) - set(_before[0]) - set(_LOCKS) - {"YOLO_CONFIG_DIR
 torch.save = _before[1]
 cv2.setNumThreads(_before[2])
 np.set_printoptions(**_before[3])
+Image.open = _before[4]  # theirs tries to install a package for every file that does not open
 torch.set_printoptions(profile="default")
 del _before
 

@@ -147,6 +147,7 @@ def test_the_whole_road(kind: str, catalog: Path, tmp_path: Path, capsys: pytest
         (["train", "absent.yaml"], 1, ["absent.yaml", "cannot be read"]),
         (["train", "--resume", "nowhere"], 1, ["nowhere", "not a run folder"]),
         (["train", "CONFIG", "train.epoch=3"], 1, ["train.epoch", "no such setting"]),
+        (["train", "CONFIG", "--overfit", "99", "train.epochs=2"], 1, ["99 frames are asked for"]),
         (["train", "CONFIG", "train.epochs=-3", "model.input.width_px=100"], 1, ["train.epochs", "model", "width_px"]),
         (["train", "CONFIG", "train.epochs"], 1, ["train.epochs", "key=value"]),
         (["train", "CONFIG", "data.train=split == 'nothing'"], 1, ["data.train", "no labelled frame"]),

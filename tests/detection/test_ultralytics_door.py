@@ -9,6 +9,8 @@ import sys
 import textwrap
 from pathlib import Path
 
+import pytest
+
 # Stands before everything: what would leave the machine, or start a program, is refused and counted.
 SPIES = """
 import json, os, socket, subprocess, sys, urllib.request
@@ -164,3 +166,15 @@ def test_the_rest_of_the_house_is_free_of_it(tmp_path: Path):
     )
     assert result.returncode == 0, result.stderr
     assert result.stdout.strip() == "False"
+
+
+def test_a_broken_image_stays_an_image_error(tmp_path):
+    # ultralytics replaces PIL's open by one that asks for another package when a file does not open.
+    from tl_datasets.errors import ImageError
+    from tl_datasets.images import probe_image
+    from tl_detection import ultralytics_door
+
+    assert ultralytics_door.DetectionModel is not None
+    (tmp_path / "broken.jpg").write_bytes(b"no image")
+    with pytest.raises(ImageError, match="does not open as an image"):
+        probe_image(tmp_path / "broken.jpg")

@@ -20,6 +20,7 @@ from torchvision.models.detection import FasterRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.rpn import RPNHead
 from torchvision.ops import FrozenBatchNorm2d, MultiScaleRoIAlign
 from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork, LastLevelMaxPool
 
@@ -78,6 +79,28 @@ class FittedAnchorGenerator(AnchorGenerator):
         return torch.stack([-width, -height, width, height], dim=1) / 2
 
 
+class FullPrecisionRpnHead(RPNHead):
+    """Torchvision's head, its results in float32: boxes are decoded in the type of the results.
+
+    Under mixed precision they would be decoded in bf16, whose step at 600 px is 4 px: a light becomes a box without
+    width, and the loss infinite.
+    """
+
+    def forward(self, x: list[torch.Tensor]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """Give objectness and box offsets per level."""
+        logits, offsets = super().forward(x)
+        return [level.float() for level in logits], [level.float() for level in offsets]
+
+
+class FullPrecisionPredictor(FastRCNNPredictor):
+    """Torchvision's predictor, its results in float32 for the same reason."""
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Give class scores and box offsets per proposal."""
+        scores, offsets = super().forward(x)
+        return scores.float(), offsets.float()
+
+
 class PyramidBackbone(nn.Module):
     """A backbone with a feature pyramid from stride 4 on."""
 
@@ -134,6 +157,7 @@ def build_faster_rcnn(model: Mapping[str, Any], n_classes: int) -> FasterRCNN:
     network = FasterRCNN(
         backbone,
         rpn_anchor_generator=FittedAnchorGenerator(sizes, ratios),
+        rpn_head=FullPrecisionRpnHead(backbone.out_channels, len(sizes[0]) * len(ratios[0])),
         # Two thousand proposals are for crowded scenes of eighty classes; a road scene has a few dozen lights.
         rpn_pre_nms_top_n_train=1000,
         rpn_pre_nms_top_n_test=1000,
@@ -144,7 +168,7 @@ def build_faster_rcnn(model: Mapping[str, Any], n_classes: int) -> FasterRCNN:
         rpn_bg_iou_thresh=0.3,
         box_roi_pool=MultiScaleRoIAlign(list(_LEVELS[: min(len(sizes), 4)]), output_size=pooled, sampling_ratio=2),
         box_head=TwoMLPHead(backbone.out_channels * pooled**2, int(model["box_head_size"])),
-        box_predictor=FastRCNNPredictor(int(model["box_head_size"]), n_classes + 1),
+        box_predictor=FullPrecisionPredictor(int(model["box_head_size"]), n_classes + 1),
         box_score_thresh=SCORE_THRESHOLD,
         box_nms_thresh=0.5,
         box_detections_per_img=int(model["max_detections"]),

@@ -32,6 +32,31 @@ _MAX_BATCH = 16
 _HEADS = ("Detect", "v10Detect")
 
 
+class YoloNetwork(DetectionModel):
+    """ultralytics' network, its loss computed in float32.
+
+    Under mixed precision ultralytics decodes boxes in the type of the predictions. In bf16 a coordinate beyond 64
+    strides moves in steps of half a stride, 4 px, which is a small light's width.
+    """
+
+    def loss(self, batch: dict[str, Any], preds: Any = None) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Give the loss of a batch, and its parts."""
+        images = batch["img"]
+        predictions = self.forward(images) if preds is None else preds
+        with torch.autocast(images.device.type, enabled=False):
+            return super().loss(batch, _in_float32(predictions))
+
+
+def _in_float32(value: Any) -> Any:
+    if isinstance(value, torch.Tensor):
+        return value.float() if value.is_floating_point() else value
+    if isinstance(value, dict):
+        return {key: _in_float32(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_in_float32(item) for item in value)
+    return value
+
+
 def build_yolo(model: dict[str, Any], n_classes: int) -> DetectionModel:
     """Build a network with fresh weights.
 
@@ -44,7 +69,7 @@ def build_yolo(model: dict[str, Any], n_classes: int) -> DetectionModel:
         ConfigError: ultralytics ships no such architecture, or the input size does not fit its strides.
     """
     config: Any = architecture_config(model["architecture"])
-    module = DetectionModel(config, ch=3, nc=n_classes, verbose=False)
+    module = YoloNetwork(config, ch=3, nc=n_classes, verbose=False)
     stride = int(module.stride.max())
     for side in ("width_px", "height_px"):
         if model[side] % stride:

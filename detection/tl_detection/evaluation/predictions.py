@@ -33,7 +33,7 @@ def write_predictions(
     """Write one result per frame of a catalog, with its images and categories; the file appears whole.
 
     Raises:
-        DataError: There is not one result per frame, a class id is outside the label space, or a box is inside out.
+        DataError: There is not one result per frame, or a class id is outside the label space.
     """
     if len(detections) != len(catalog):
         raise DataError(f"{path}: {len(detections)} results for {len(catalog)} frames; expected one per frame")
@@ -47,8 +47,6 @@ def write_predictions(
                 f"{path}: frame {frame_id} has a detection of class id {found.class_id.max()}, the label space has "
                 f"{len(label_space)} classes; class ids begin at 0"
             )
-        if (found.xyxy[:, 2:] < found.xyxy[:, :2]).any():
-            raise DataError(f"{path}: frame {frame_id} has a box that is inside out; expected x1 <= x2 and y1 <= y2")
         images.append({"id": image_id, "file_name": file_name, "width": width, "height": height, "frame_id": frame_id})
         boxes = xywh_from_xyxy(found.xyxy).tolist()
         annotations.extend(

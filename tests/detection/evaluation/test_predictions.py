@@ -181,7 +181,16 @@ def test_writing_refuses_what_does_not_fit(tmp_path, catalog, lights):
     found = [Detections(xyxy=[[0, 0, 1, 1]], score=[0.5], class_id=[1])] * 5
     with pytest.raises(DataError, match="class id 1, the label space has 1 classes"):
         write_predictions(tmp_path / "p.json", catalog, LabelSpace(classes={"light": Rule()}), found)
-    found[2] = Detections(xyxy=[[5, 0, 1, 1]], score=[0.5], class_id=[1])
-    with pytest.raises(DataError, match="frame day/9 has a box that is inside out"):
-        write_predictions(tmp_path / "p.json", catalog, lights, found)
     assert not list(tmp_path.iterdir())
+
+
+def test_detections_are_checked_at_birth():
+    for wrong in (
+        {"xyxy": [[5, 0, 1, 1]]},
+        {"xyxy": [[0, 0, 1]]},
+        {"xyxy": [[0, 0, np.nan, 1]]},
+        {"score": [1.5]},
+        {"class_id": [-1]},
+    ):
+        with pytest.raises(ValueError, match="detections h"):
+            Detections(**({"xyxy": [[0, 0, 1, 1]], "score": [0.5], "class_id": [0]} | wrong))

@@ -375,5 +375,6 @@ def test_optimiser(name, kind):
 
 
 def test_musgd_is_of_the_other_trainer(tmp_path, make_config):
+    values = make_config(tmp_path, frames=4).model_dump()
     with pytest.raises(ValueError, match=r"train.optimizer: musgd comes with YOLO"):
-        make_config(tmp_path, frames=4, optimizer="musgd")
+        RunConfig.model_validate({**values, "train": {"optimizer": "musgd"}})
