@@ -192,3 +192,31 @@ def test_colours_are_normalised_as_imagenet(network):
     batch, _ = network.transform(torch.full((1, 3, 4, 4), 0.5))
     assert torch.allclose(batch.tensors[0, :, 0, 0], torch.tensor([0.0655, 0.1964, 0.4178]), atol=1e-3)
     assert batch.image_sizes == [(4, 4)]
+
+
+def test_boxes_are_decoded_in_float32_under_mixed_precision(monkeypatch):
+    # In bf16 a coordinate of 600 px is decoded to a multiple of 4 px: small lights lose their width.
+    model = {
+        "backbone": "resnet18",
+        "norm": "group",
+        "anchor_sizes": [[8.0], [16.0]],
+        "anchor_ratios": [1.7],
+        "fpn_channels": 32,
+        "box_head_size": 32,
+        "max_detections": 10,
+        "trainable_layers": None,
+    }
+    network = build_faster_rcnn(model, 2).train()
+    seen = []
+    original = network.roi_heads.forward
+
+    def spy(features, proposals, image_shapes, targets=None):
+        seen.extend(proposal.dtype for proposal in proposals)
+        return original(features, proposals, image_shapes, targets)
+
+    monkeypatch.setattr(network.roi_heads, "forward", spy)
+    targets = [{"boxes": torch.tensor([[600.3, 20.2, 606.1, 32.9]]), "labels": torch.tensor([1])}]
+    with torch.autocast("cpu", torch.bfloat16):
+        losses = network(torch.rand(1, 3, 64, 640), targets)
+    assert seen == [torch.float32]
+    assert all(loss.dtype == torch.float32 and torch.isfinite(loss) for loss in losses.values())

@@ -231,3 +231,26 @@ def test_unknown_architecture(name: str, hint: str):
 def test_input_must_fit_the_strides():
     with pytest.raises(ConfigError, match=r"model\.input\.width_px: 96, expected a multiple of 64"):
         build_yolo(spec("yolo26n-p6", width_px=96), 2)
+
+
+def test_the_loss_is_computed_in_float32_under_mixed_precision():
+    # In bf16 a coordinate of 600 px is decoded to a multiple of 4 px.
+    module = build_yolo({"architecture": "yolo26n", "width_px": 64, "height_px": 64, "max_detections": 10}, 2).train()
+    seen: set[torch.dtype] = set()
+
+    def collect(value: object) -> None:
+        if isinstance(value, torch.Tensor) and value.is_floating_point():
+            seen.add(value.dtype)
+        elif isinstance(value, dict | list | tuple):
+            for item in value.values() if isinstance(value, dict) else value:
+                collect(item)
+
+    def criterion(predictions, batch):
+        collect(predictions)
+        seen.add((torch.ones(2, 2) @ torch.ones(2, 2)).dtype)  # autocast would give bf16
+        return torch.zeros(3), {}
+
+    module.criterion = criterion
+    with torch.autocast("cpu", torch.bfloat16):
+        module({"img": torch.rand(1, 3, 64, 64)})
+    assert seen == {torch.float32}
