@@ -16,6 +16,7 @@ import sys
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -87,6 +88,7 @@ def _lock_settings() -> None:
     engine_trainer.check_amp = lambda model: True  # type: ignore[reportPrivateImportUsage]
     # Refuses bf16 on a CPU; those with matrix units gain from it.
     engine_trainer.autocast = _autocast  # type: ignore[reportPrivateImportUsage]
+    engine_trainer.select_device = _select_device  # type: ignore[reportPrivateImportUsage]
     for handler in utils.LOGGER.handlers[:]:
         utils.LOGGER.removeHandler(handler)
     utils.LOGGER.parent = logger
@@ -100,6 +102,15 @@ def _autocast(enabled: bool | torch.dtype, device: str = "cuda") -> torch.autoca
     return torch.autocast(device, dtype=dtype, enabled=bool(enabled))
 
 
+def _select_device(*args: Any, **kwargs: Any) -> torch.device:
+    """Choose a device and keep torch's threads: a choice of the CPU takes one core from it, of two one half."""
+    threads = torch.get_num_threads()
+    try:
+        return torch_utils.select_device(*args, **kwargs)
+    finally:
+        torch.set_num_threads(threads)
+
+
 _before = (dict(os.environ), torch.save, cv2.getNumThreads(), np.get_printoptions(), Image.open)
 _lock_environment()
 
@@ -107,7 +118,7 @@ from ultralytics import utils  # noqa: E402
 from ultralytics.engine import trainer as engine_trainer  # noqa: E402
 from ultralytics.models.yolo.detect import DetectionTrainer  # noqa: E402
 from ultralytics.nn.tasks import DetectionModel, torch_safe_load  # noqa: E402
-from ultralytics.utils import callbacks  # noqa: E402
+from ultralytics.utils import callbacks, torch_utils  # noqa: E402
 
 _lock_settings()
 for _name in set(os.environ) - set(_before[0]) - set(_LOCKS) - {"YOLO_CONFIG_DIR"}:

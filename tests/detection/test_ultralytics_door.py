@@ -144,6 +144,28 @@ def test_the_process_is_left_as_it_was(tmp_path: Path):
     assert not Path(told["folder"]).exists(), "the temporary settings folder was left behind"
 
 
+def test_training_keeps_the_cores(tmp_path: Path, lamp_run_config):
+    # ultralytics leaves torch all cores but one, counted from the machine: with two of them, half.
+    config = lamp_run_config(tmp_path, frames=2, epochs=1, batch_size=2)
+    result = run_python(
+        """
+        import json, sys, torch
+        from tl_detection.config import RunConfig
+        from tl_detection.training.train import train
+        import tl_detection.ultralytics_door
+        from ultralytics.utils import torch_utils
+        torch_utils.NUM_THREADS = 1
+        torch.set_num_threads(3)
+        train(RunConfig.model_validate(json.loads(sys.argv[1])))
+        print(torch.get_num_threads())
+        """,
+        config.model_dump_json(),
+        cwd=tmp_path,
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[-1] == "3"
+
+
 def test_an_open_ultralytics_is_refused(tmp_path: Path):
     stub = tmp_path / "ultralytics"
     stub.mkdir()

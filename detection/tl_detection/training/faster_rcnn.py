@@ -176,7 +176,7 @@ def check_batch(batch: Batch, n_classes: int) -> None:
                 bad = xyxy[outside.any(dim=1)][0].tolist()
                 fault = f"box {bad} outside the {width}x{height} input"
         if fault:
-            raise TrainingError(f"frame '{frame_id}': {fault}; look at it with: tl check CATALOG")
+            raise TrainingError(f"frame '{frame_id}': {fault}; look at the frame and its boxes in the catalog")
 
 
 def to_network(batch: Batch, device: torch.device) -> tuple[torch.Tensor, list[dict[str, torch.Tensor]]]:
