@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import multiprocessing
+import os
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing.context import BaseContext
@@ -231,7 +233,7 @@ def make_loader(dataset: FrameDataset, batch_size: int, workers: int, seed: int,
         collate_fn=collate,
         pin_memory=pin_memory,
         persistent_workers=workers > 0,
-        worker_init_fn=_one_thread if workers else None,
+        worker_init_fn=_begin_worker if workers else None,
         multiprocessing_context=_worker_context() if workers else None,
         # Its own generator: else the loader draws from the global one, more or less often with its number of workers.
         generator=torch.Generator().manual_seed(seed),
@@ -247,8 +249,18 @@ def _worker_context() -> BaseContext:
     return context
 
 
-def _one_thread(_: int) -> None:
+def _begin_worker(_: int) -> None:
     import cv2
 
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
+    threading.Thread(target=_end_with_the_run, daemon=True).start()
+
+
+def _end_with_the_run() -> None:
+    # A worker of torch ends when its parent does. With a fork server that is the server, which in turn waits for its
+    # workers: after a kill of the run both would stay for ever.
+    run = multiprocessing.parent_process()
+    if run is not None:
+        run.join()
+        os._exit(1)

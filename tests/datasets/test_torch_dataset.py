@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import textwrap
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,6 +32,17 @@ SPACE = LabelSpace.model_validate(
         "drop": [{"category": "car"}],
     }
 )
+
+KILLED_RUN = """
+import time, torch
+from tl_datasets.torch_dataset import make_loader
+nothing = torch.zeros(0)
+sample = {"image": torch.zeros(3, 8, 8), "xyxy": nothing, "class_id": nothing, "frame_id": "f", "vanished": 0}
+batches = iter(make_loader([sample] * 100, 1, 1, 0, pin_memory=False))
+next(batches)
+print(batches._workers[0].pid, flush=True)
+time.sleep(600)
+"""
 
 
 def drawn(folder: Path, frames: list[Frame]) -> Catalog:
@@ -212,6 +228,26 @@ def test_any_number_of_workers_gives_the_same_batches(dataset):
     # Persistent workers must see the new epoch.
     by_id = [dict(zip(batch["frame_ids"], batch["images"], strict=True)) for batch in alone]
     assert not torch.equal((by_id[0] | by_id[1])["f0"], (by_id[2] | by_id[3])["f0"])
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="reads /proc")
+def test_workers_end_with_a_killed_run():
+    """Also after SIGKILL, when the run itself can no longer stop them."""
+    command = [sys.executable, "-c", textwrap.dedent(KILLED_RUN)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as run:
+        assert run.stdout is not None
+        worker = int(run.stdout.readline())
+        assert _is_alive(worker)
+        run.kill()
+    end = time.monotonic() + 20
+    while _is_alive(worker) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not _is_alive(worker)
+
+
+def _is_alive(pid: int) -> bool:
+    state = Path(f"/proc/{pid}/stat")
+    return state.exists() and state.read_text().rsplit(")", 1)[1].split()[0] != "Z"
 
 
 def test_the_loader_leaves_the_global_random_state_alone(dataset):
