@@ -122,6 +122,9 @@ def _add_draw(commands) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--width", type=int, default=1280, help="pixels (default 1280)")
     parser.add_argument("--height", type=int, default=720, help="pixels (default 720)")
+    parser.add_argument(
+        "--head-density", type=float, default=1.0, help="signal heads per street, 0 to 3 times the ordinary (default 1)"
+    )
 
 
 def _add_index(commands) -> None:

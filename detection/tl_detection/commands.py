@@ -30,7 +30,12 @@ def run_draw(options: argparse.Namespace) -> int:
     from tl_datasets.synthetic import plan_sequences, write_dataset
 
     specs = plan_sequences(
-        options.sequences, options.frames, seed=options.seed, width_px=options.width, height_px=options.height
+        options.sequences,
+        options.frames,
+        seed=options.seed,
+        width_px=options.width,
+        height_px=options.height,
+        head_density=options.head_density,
     )
     with progress("draw") as show:
         frames = write_dataset(specs, options.out, progress=show)

@@ -25,10 +25,13 @@ from tl_detection.progress import format_seconds, progress
 
 logger = logging.getLogger(__name__)
 
-# Many short drives: what is scored is other streets, not other frames of the same street.
-N_SEQUENCES = 105
-FRAMES_PER_SEQUENCE = 4
+# Many short drives: what is scored is other streets, so what helps is many streets. With 105 drives of 4 frames seed 0
+# scores AP50 0.49 instead of 0.59.
+N_SEQUENCES = 200
+FRAMES_PER_SEQUENCE = 2
 WIDTH_PX, HEIGHT_PX = 1024, 576
+# Twice the heads of an ordinary street: a short training meets more lights in as many frames.
+HEAD_DENSITY = 2.0
 TEST_SHARE, VAL_SHARE = 0.2, 0.05
 
 
@@ -63,7 +66,14 @@ def run_demo(out: Path | None = None, *, seed: int = 0, overrides: Sequence[str]
     config = validate_config(RunConfig, values, "demo")
 
     _say(start, "1/6 drawing %d scenes of %d frames", N_SEQUENCES, FRAMES_PER_SEQUENCE)
-    specs = plan_sequences(N_SEQUENCES, FRAMES_PER_SEQUENCE, seed=seed, width_px=WIDTH_PX, height_px=HEIGHT_PX)
+    specs = plan_sequences(
+        N_SEQUENCES,
+        FRAMES_PER_SEQUENCE,
+        seed=seed,
+        width_px=WIDTH_PX,
+        height_px=HEIGHT_PX,
+        head_density=HEAD_DENSITY,
+    )
     with progress("draw") as show:
         frames = write_dataset(specs, out / "drawn", progress=show)
     drawn = Catalog.from_frames(frames, source="drawn", root=out / "drawn")

@@ -98,6 +98,18 @@ def test_index_and_split_leave_catalogs(catalog: Path):
     assert set(frames["split"]) == {"train", "val", "test"}
 
 
+def test_draw_leaves_annotated_scenes(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    size = ["--sequences", "2", "--frames", "1", "--width", "320", "--height", "180"]
+    boxes = {}
+    for density in ("0", "3"):
+        out = tmp_path / density
+        assert main(["draw", *size, "--head-density", density, "--out", str(out)]) == 0
+        boxes[density] = len(json.loads((out / "annotations.json").read_text())["annotations"])
+        assert f"2 frames, {boxes[density]} boxes" in capsys.readouterr().out
+        assert len(list(out.rglob("*.jpg"))) == 2
+    assert boxes["0"] == 0 < boxes["3"]
+
+
 def test_summary_prints_counts(catalog: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["summary", str(catalog), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["frames"] == 12
@@ -143,6 +155,8 @@ def test_the_whole_road(kind: str, catalog: Path, tmp_path: Path, capsys: pytest
     ("arguments", "code", "words"),
     [
         (["summary", "nowhere"], 1, ["nowhere", "not a catalog", "tl index"]),
+        (["draw", "--head-density", "-1", "--out", "OUT"], 1, ["head_density is -1", "[0, 3]"]),
+        (["draw", "--sequences", "0", "--out", "OUT"], 1, ["0 sequences"]),
         (["train"], 2, ["no configuration", "tl train CONFIG.yaml"]),
         (["train", "absent.yaml"], 1, ["absent.yaml", "cannot be read"]),
         (["train", "--resume", "nowhere"], 1, ["nowhere", "not a run folder"]),
