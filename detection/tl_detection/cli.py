@@ -46,6 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logging.getLogger(name).setLevel(logging.WARNING if options.quiet else logging.INFO)
     # Nothing asks the network for anything; this must be set before albumentations is imported anywhere.
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+    # A damaged video gives thousands of lines of its decoder, and one of ours; set before OpenCV is imported.
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 
     from tl_datasets.errors import TlError, UsageError
     from tl_detection import commands
@@ -65,6 +68,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of our output (such as head) has gone; that is its right.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        # What reads a user's file says what it expected there. What is left: no rights, no space, a file as a folder.
+        place = f"{error.filename}: " if error.filename else ""
+        print(
+            f"tl {options.command}: {place}{error.strerror or error}; check its rights, or choose another place",
+            file=sys.stderr,
+        )
+        return 1
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import sys
 from pathlib import Path
 
-from tl_datasets.errors import UsageError
+from tl_datasets.errors import UsageError, WeightsError
 from tl_detection.progress import progress
 
 logger = logging.getLogger(__name__)
@@ -140,6 +141,7 @@ def run_evaluate(options: argparse.Namespace) -> int:
     """`tl evaluate`."""
     from tl_datasets.catalog import Catalog
     from tl_datasets.errors import DataError
+    from tl_detection.evaluation.conditions import check_columns
     from tl_detection.evaluation.predictions import read_predictions, write_predictions
     from tl_detection.evaluation.report import collect_detections, evaluate, format_console, write_report
 
@@ -158,6 +160,7 @@ def run_evaluate(options: argparse.Namespace) -> int:
     if options.out is not None:
         _refuse_existing(options.out)
     by = [word for word in options.by.split(",") if word]
+    check_columns(by)
     if options.model.suffix == ".json":
         if options.label_space is None:
             raise UsageError(
@@ -188,13 +191,8 @@ def run_export(options: argparse.Namespace) -> int:
 
     weights = options.model / "weights" / "best.pt" if options.model.is_dir() else options.model
     catalog, where = options.catalog, None
-    config_path = weights.parent.parent / "config.yaml"
-    if catalog is None and config_path.is_file():
-        from tl_detection.config import load_run_config
-
-        config = load_run_config(config_path)
-        if config.data.catalog.is_dir():
-            catalog, where = config.data.catalog, config.data.val
+    if catalog is None and options.frames > 0:
+        catalog, where = _frames_of_run(weights)
     with progress("compare") as show:
         report = export(
             weights,
@@ -230,6 +228,24 @@ def run_detect(options: argparse.Namespace) -> int:
     return 1 if summary.faults else 0
 
 
+def _frames_of_run(weights: Path) -> tuple[Path, str]:
+    """The catalog that a checkpoint was trained on, and which of its frames scored it."""
+    from tl_datasets.errors import DataError
+    from tl_detection.config import load_run_config
+
+    remedy = "give frames to compare on with --catalog DIR, or compare on drawn frames alone with --frames 0"
+    folder = weights.resolve().parent
+    config_path = folder.parent / "config.yaml"
+    if not weights.is_file():
+        raise WeightsError(f"{weights}: no such file; expected a run folder, or RUN/weights/best.pt")
+    if folder.name != "weights" or not config_path.is_file():
+        raise DataError(f"{weights}: not in a run folder, so its catalog is unknown; {remedy}")
+    config = load_run_config(config_path)
+    if not config.data.catalog.is_dir():
+        raise DataError(f"{config.data.catalog}: the catalog of the run is not there, seen from {Path.cwd()}; {remedy}")
+    return config.data.catalog, config.data.val
+
+
 def _read_label_space(path: Path):
     from tl_datasets.config import load_config, validate_config
     from tl_datasets.label_space import LabelSpace
@@ -247,3 +263,6 @@ def _refuse_existing(path: Path) -> None:
 
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise DataError(f"{path}: exists already; choose another --out or remove it first")
+    parent = next(folder for folder in path.absolute().parents if folder.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise DataError(f"{path}: cannot be made in {parent}; check its rights, or choose another --out")

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from tl_datasets.augment import AugmentConfig
 from tl_datasets.config import DataConfig, load_config, validate_config
+from tl_datasets.errors import UsageError
+from tl_detection.evaluation.conditions import check_columns
 
 # The coarsest feature map of both detectors has this many input pixels per cell.
 STRIDE = 32
@@ -119,6 +121,15 @@ class TrainConfig(_Section):
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     seed: int = Field(default=0, ge=0)
 
+    @model_validator(mode="after")
+    def _steps_belong_to_the_step_schedule(self) -> TrainConfig:
+        if (self.schedule == "step") != bool(self.step_epochs):
+            raise ValueError(
+                f"schedule {self.schedule} with step_epochs {list(self.step_epochs)}: "
+                "schedule: step needs step_epochs, and no other schedule has them"
+            )
+        return self
+
 
 class EvaluateConfig(_Section):
     """How a run is scored.
@@ -130,6 +141,15 @@ class EvaluateConfig(_Section):
 
     by: tuple[str, ...] = ("weather", "scene", "time_of_day")
     best_by: Literal["ap", "ap50"] = "ap50"
+
+    @field_validator("by")
+    @classmethod
+    def _columns_exist(cls, by: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            check_columns(by)
+        except UsageError as error:
+            raise ValueError(str(error)) from error
+        return by
 
 
 class RunConfig(_Section):

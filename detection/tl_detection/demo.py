@@ -6,6 +6,7 @@ score the ONNX file on held-out scenes per weather and time of day, and draw wha
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Sequence
@@ -57,13 +58,11 @@ def run_demo(out: Path | None = None, *, seed: int = 0, overrides: Sequence[str]
 
     start = time.monotonic()
     out = out or Path("runs") / f"demo-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    if out.exists() and any(out.iterdir()):
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"{out}: exists already; choose another --out or remove it first")
-    values = load_config(Path(str(files("tl_detection") / "demo.yaml")), overrides)
-    values["folder"] = str(out / "runs")
-    values.setdefault("data", {})["catalog"] = str(out / "catalog")
-    values.setdefault("train", {}).setdefault("seed", seed)
-    config = validate_config(RunConfig, values, "demo")
+    given = [f"train.seed={seed}", *overrides]
+    given += [f"folder={json.dumps(str(out / 'runs'))}", f"data.catalog={json.dumps(str(out / 'catalog'))}"]
+    config = validate_config(RunConfig, load_config(Path(str(files("tl_detection") / "demo.yaml")), given), "demo")
 
     _say(start, "1/6 drawing %d scenes of %d frames", N_SEQUENCES, FRAMES_PER_SEQUENCE)
     specs = plan_sequences(

@@ -10,6 +10,7 @@ import json
 import logging
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -104,8 +105,9 @@ def detect_files(
     faults: list[str] = []
     rows: list[dict[str, Any]] = []
     n_detections = 0
-    out_dir.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(dir=out_dir.parent, prefix=f".{out_dir.name}."))
+    target = out_dir.resolve()  # behind a link, too
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
     try:
         total = sum(_count_frames(source, every_nth) for source in found) if progress is not None else 0
         shots = _shots(found, every_nth, faults)
@@ -128,7 +130,7 @@ def detect_files(
         }
         (partial / DETECTIONS_FILE).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
         partial.chmod(0o755)
-        partial.replace(out_dir)
+        partial.replace(target)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return DetectSummary(n_frames=len(rows), n_detections=n_detections, faults=tuple(faults))
@@ -151,21 +153,30 @@ def _find_sources(paths: Sequence[Path]) -> list[_Source]:
     if not listed:
         names = ", ".join(str(path) for path in paths)
         raise DataError(f"{names or 'no source'}: neither image nor video in it; give images, videos or folders")
-    taken = {PurePosixPath(DETECTIONS_FILE)}
+    listed = [(path, _picture_of(path, target)) for path, target in listed]
+    times = Counter(target for _, target in listed)
+    taken: set[PurePosixPath] = set()
     sources = []
     for path, target in listed:
         is_video = path.suffix.lower() in VIDEO_SUFFIXES
-        if not is_video and target.suffix.lower() not in {".jpg", ".jpeg", ".png"}:
-            target = target.with_name(f"{target.name}.jpg")
+        if times[target] > 1 and path.resolve().parent.name:
+            target = target.with_name(f"{path.resolve().parent.name}-{target.name}")
         free, count = target, 1
-        if free in taken and path.parent.name:
-            target = free = target.with_name(f"{path.parent.name}-{target.name}")
         while free in taken:
             count += 1
             free = target.with_name(f"{target.stem}-{count}{target.suffix}")
         taken.add(free)
         sources.append(_Source(path=path, target=free, is_video=is_video))
     return sources
+
+
+def _picture_of(path: Path, target: PurePosixPath) -> PurePosixPath:
+    """The name of the picture: one that is written as JPEG or PNG, and not that of the list of detections."""
+    if path.suffix.lower() not in VIDEO_SUFFIXES and target.suffix.lower() not in {".jpg", ".jpeg", ".png"}:
+        target = target.with_name(f"{target.name}.jpg")
+    if target.parts[0] == DETECTIONS_FILE:
+        target = PurePosixPath(f"{DETECTIONS_FILE}-pictures", *target.parts[1:])
+    return target
 
 
 def _list_files(folder: Path) -> list[Path]:

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import re
+
 import torch
 
-from tl_datasets.errors import TrainingError
+from tl_datasets.errors import TrainingError, UsageError
 
 
 def pick_device(name: str) -> torch.device:
     """The device that a configuration asks for.
 
     Raises:
+        UsageError: There is no such name.
         TrainingError: CUDA is asked for and there is none.
     """
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
+        raise UsageError(f"device '{name}': expected auto, cpu, cuda or cuda:N")
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     device = torch.device(name)
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise TrainingError(f"train.device: {name} is asked for and no CUDA device is usable; set train.device=cpu")
+        raise TrainingError(f"device {name} is asked for and no CUDA device is usable; use auto or cpu")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise TrainingError(f"device {name} is asked for and there are {torch.cuda.device_count()}, counted from 0")
     return device
 
 
@@ -31,7 +38,8 @@ def amp_dtype(name: str, device: torch.device) -> torch.dtype | None:
     if name == "off":
         return None
     if device.type == "cuda":
-        bf16 = name == "bf16" or (name == "auto" and torch.cuda.is_bf16_supported())
+        # Ampere and later compute in bf16; older devices only emulate it.
+        bf16 = name == "bf16" or (name == "auto" and torch.cuda.get_device_capability(device) >= (8, 0))
         return torch.bfloat16 if bf16 else torch.float16
     if name == "bf16" or (name == "auto" and _cpu_has_matrix_units()):
         return torch.bfloat16

@@ -49,12 +49,12 @@ class Runtime:
         providers: The onnxruntime providers that run it.
     """
 
-    def __init__(self, path: Path | str, providers: Sequence[str] | None = None, threads: int | None = None):
+    def __init__(self, path: Path | str, providers: str | Sequence[str] | None = None, threads: int | None = None):
         """Open a file.
 
         Args:
             path: A file that `tl export` made.
-            providers: Names of onnxruntime providers in order of preference; None = the CPU.
+            providers: Name of an onnxruntime provider, or several in order of preference; None = the CPU.
             threads: Threads within an operation; None = onnxruntime's choice.
 
         Raises:
@@ -64,11 +64,12 @@ class Runtime:
         self._session = _open_session(self.path, providers, threads)
         self.metadata = read_metadata(self._session.get_modelmeta().custom_metadata_map, str(path))
         outputs = tuple(output.name for output in self._session.get_outputs())
-        inputs = [(node.name, node.type, len(node.shape)) for node in self._session.get_inputs()]
-        if inputs != [(INPUT_NAME, "tensor(uint8)", 4)] or outputs != OUTPUT_NAMES:
+        inputs = [(node.name, node.type, node.shape) for node in self._session.get_inputs()]
+        any_size = len(inputs) == 1 and len(inputs[0][2]) == 4 and all(isinstance(d, str) for d in inputs[0][2][1:3])
+        if not any_size or inputs[0][:2] != (INPUT_NAME, "tensor(uint8)") or outputs != OUTPUT_NAMES:
             raise WeightsError(
                 f"{path}: inputs {inputs} and outputs {list(outputs)}, expected one uint8 (1, H, W, 3) '{INPUT_NAME}' "
-                f"and {list(OUTPUT_NAMES)}; {_REMEDY}"
+                f"of any height and width, and {list(OUTPUT_NAMES)}; {_REMEDY}"
             )
         self.names: tuple[str, ...] = tuple(entry["name"] for entry in self.metadata["classes"])
         self.states: tuple[str | None, ...] = tuple(entry["state"] for entry in self.metadata["classes"])
@@ -86,6 +87,8 @@ class Runtime:
         Raises:
             ValueError: The array is no (H, W, 3) uint8 image.
         """
+        if not isinstance(image, np.ndarray):
+            raise ValueError(f"image of type {type(image).__name__}, expected a numpy array (H, W, 3) uint8 RGB")
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
             raise ValueError(f"image of shape {image.shape} and type {image.dtype}, expected (H, W, 3) uint8 RGB")
         outputs = self._session.run(list(OUTPUT_NAMES), {INPUT_NAME: np.ascontiguousarray(image)[None]})
@@ -121,13 +124,17 @@ def read_metadata(entries: dict[str, str], source: str) -> dict[str, Any]:
         )
     if not complete or not data["classes"]:
         raise WeightsError(f"{source}: the metadata of tl name no classes; {_REMEDY}")
+    if data.get("color_order") != "RGB":
+        raise WeightsError(f"{source}: the metadata of tl name another order of colours than RGB; {_REMEDY}")
     return data
 
 
-def _open_session(path: Path, providers: Sequence[str] | None, threads: int | None) -> onnxruntime.InferenceSession:
+def _open_session(
+    path: Path, providers: str | Sequence[str] | None, threads: int | None
+) -> onnxruntime.InferenceSession:
     if not path.is_file():
         raise WeightsError(f"{path}: no such file; expected an exported detector, {_REMEDY}")
-    wanted = list(providers) if providers else ["CPUExecutionProvider"]
+    wanted = [providers] if isinstance(providers, str) else list(providers or ["CPUExecutionProvider"])
     available = onnxruntime.get_available_providers()
     absent = [name for name in wanted if name not in available]
     if absent:

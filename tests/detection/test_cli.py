@@ -134,6 +134,10 @@ def test_the_whole_road(kind: str, catalog: Path, tmp_path: Path, capsys: pytest
     for name in ("config.yaml", "environment.json", "metrics.jsonl", "weights/best.pt", "evaluation/report.json"):
         assert (run / name).is_file(), name
     onnx = tmp_path / "lights.onnx"
+    stranger = tmp_path / "stranger.pt"
+    stranger.write_bytes((run / "weights" / "best.pt").read_bytes())
+    assert main(["export", str(stranger), "--out", str(onnx)]) == 1
+    assert "not in a run folder, so its catalog is unknown; give frames" in capsys.readouterr().err
     assert main(["export", str(run), "--out", str(onnx), "--frames", "2"]) == 0
     scores = {}
     for model in (run, onnx):
@@ -168,6 +172,9 @@ def test_the_whole_road(kind: str, catalog: Path, tmp_path: Path, capsys: pytest
         (["train", "CONFIG", "data.train=colour == 'x'"], 2, ["no column 'colour'"]),
         (["train", "CONFIG", "data.val=split != 'test'"], 1, ["data.train and in data.val"]),
         (["train", "CONFIG", "data.label_space.classes={yellow: {state: yellow}}"], 1, ["named by no rule", "red"]),
+        (["train", "CONFIG", "evaluate.by=[wether]"], 1, ["evaluate.by", "no column 'wether'"]),
+        (["train", "CONFIG", "train.schedule=step"], 1, ["train", "schedule: step needs step_epochs"]),
+        (["train", "CONFIG", "data.label_space.classes.red.state=red"], 1, ["replaced as a whole"]),
         (["train", "CONFIG", "train.device=cuda:77"], 1, ["cuda:77"]),
         (["train", "CONFIG", "model.weights=absent.pt"], 1, ["absent.pt"]),
         (["train", "CONFIG", "augment.transforms=[{name: ToGray}]"], 1, ["ToGray", "lamps"]),
@@ -175,6 +182,9 @@ def test_the_whole_road(kind: str, catalog: Path, tmp_path: Path, capsys: pytest
         (["evaluate", "absent.pt", "--catalog", "CATALOG"], 1, ["absent.pt", "no such file"]),
         (["evaluate", "absent.pt", "--catalog", "CATALOG", "--split", "vall"], 1, ["vall", "test, train, val"]),
         (["evaluate", "absent.json", "--catalog", "CATALOG"], 2, ["--label-space"]),
+        (["evaluate", "absent.pt", "--catalog", "CATALOG", "--by", "wether"], 2, ["no column 'wether'"]),
+        (["evaluate", "absent.pt", "--catalog", "CATALOG", "--out", "CONFIG/out"], 1, ["cannot be made in"]),
+        (["draw", "--sequences", "1", "--frames", "1", "--out", "CONFIG/out"], 1, ["out", "check its rights"]),
         (["export", "absent.pt", "--out", "x.onnx"], 1, ["absent.pt"]),
         (["detect", "absent.onnx", "x.png", "--out", "seen"], 1, ["absent.onnx"]),
         (["split", "CATALOG", "--out", "OUT", "--val", "0.9", "--test", "0.9"], 2, ["0.9"]),
@@ -194,7 +204,12 @@ def test_says_no_in_one_line(
 ):
     monkeypatch.chdir(tmp_path)
     config = run_config(catalog, tmp_path, "yolo")
-    places = {"CONFIG": str(config), "CATALOG": str(catalog), "OUT": str(tmp_path / "out")}
+    places = {
+        "CONFIG": str(config),
+        "CONFIG/out": f"{config}/out",
+        "CATALOG": str(catalog),
+        "OUT": str(tmp_path / "out"),
+    }
     assert main([places.get(word, word) for word in arguments]) == code
     message = capsys.readouterr().err.strip().splitlines()[-1]
     assert message.startswith(f"tl {arguments[0]}: ")

@@ -89,7 +89,7 @@ def test_every_run_opens_with_its_command(path):
     [
         {},
         {"model": {"kind": "yolo", "input": {"width_px": 64, "height_px": 32}, "weights": "a/b.pt"}},
-        {"train__step_epochs": [3, 5], "train__clip_norm": None, "augment__scale": [0.5, 2]},
+        {"train__schedule": "step", "train__step_epochs": [3, 5], "train__clip_norm": None, "augment__scale": [0.5, 2]},
         {"augment__transforms": [{"name": "RandomGamma", "p": 0.3, "gamma_limit": [80, 125]}]},
     ],
 )

@@ -117,7 +117,24 @@ def test_equal_names_do_not_collide(tmp_path):
         write_rgb(paths[-1], patch_image())
     detect_files(RedPatchDetector(), [*paths, tmp_path / "one"], tmp_path / "out")
     pictures = [frame["picture"] for frame in read_document(tmp_path / "out")["frames"]]
-    assert pictures == ["frame.jpg", "two-frame.jpg", "three-frame.jpg", "one/frame.jpg"]
+    assert pictures == ["one-frame.jpg", "two-frame.jpg", "three-frame.jpg", "one/frame.jpg"]
+
+
+def test_a_folder_named_as_the_list_of_detections(tmp_path):
+    folder = tmp_path / "in" / "detections.json"
+    folder.mkdir(parents=True)
+    write_rgb(folder / "frame.jpg", patch_image())
+    detect_files(RedPatchDetector(), [tmp_path / "in"], tmp_path / "out")
+    (frame,) = read_document(tmp_path / "out")["frames"]
+    assert frame["picture"] == "detections.json-pictures/frame.jpg"
+    assert (tmp_path / "out" / frame["picture"]).is_file()
+
+
+def test_a_link_to_an_empty_folder_is_filled(image_path, tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    detect_files(RedPatchDetector(), [image_path], tmp_path / "link")
+    assert (tmp_path / "real" / "detections.json").is_file()
 
 
 def test_video_gives_index_and_time(tmp_path):

@@ -12,7 +12,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from tl_datasets.errors import WeightsError
+from tl_datasets.errors import UsageError, WeightsError
 from tl_detection.detectors.load import load_detector
 from tl_detection.detectors.onnx import OnnxDetector
 from tl_detection.export.graph import IR_VERSION, OPSET, GraphWriter
@@ -25,6 +25,7 @@ METADATA = {
     "contract": 1,
     "classes": [{"name": "red", "state": "red"}, {"name": "light", "state": None}],
     "label_space": LABEL_SPACE,
+    "color_order": "RGB",
     "checkpoint_fingerprint": "abc",
     "run": "r",
 }
@@ -104,6 +105,8 @@ def test_a_view_and_a_reversed_frame_are_taken(model_path):
         np.zeros((8, 8, 4), np.uint8),
         np.zeros((0, 8, 3), np.uint8),
         np.zeros((1, 8, 8, 3), np.uint8),
+        [[[0, 0, 0]]],
+        None,
     ],
 )
 def test_what_is_no_frame_is_refused(model_path, frame):
@@ -124,6 +127,7 @@ BAD_METADATA = {
     "no classes": ({"tl": without("classes")}, "damaged"),
     "empty classes": ({"tl": json.dumps(METADATA | {"classes": []})}, "no classes"),
     "other contract": ({"tl": json.dumps(METADATA | {"contract": 99})}, "contract version 99, expected 1"),
+    "other colours": ({"tl": json.dumps(METADATA | {"color_order": "BGR"})}, "another order of colours than RGB"),
     "no label space": ({"tl": without("label_space")}, "label space"),
     "broken label space": ({"tl": json.dumps(METADATA | {"label_space": {"clases": 1}})}, "label space"),
     "other classes": (
@@ -151,6 +155,22 @@ def test_other_inputs_are_refused(tmp_path):
     model.graph.input[0].name = "frame"
     with pytest.raises(WeightsError, match="expected one uint8"):
         OnnxDetector(save(tmp_path / "other.onnx", model))
+
+
+def test_an_input_of_one_size_is_refused(tmp_path):
+    model = fixed_model({"tl": json.dumps(METADATA)})
+    model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 32
+    with pytest.raises(WeightsError, match="of any height and width"):
+        OnnxDetector(save(tmp_path / "fixed_height.onnx", model))
+
+
+def test_a_provider_may_be_one_name(model_path):
+    assert Runtime(model_path, providers="CPUExecutionProvider").providers == ("CPUExecutionProvider",)
+
+
+def test_another_device_is_refused(model_path):
+    with pytest.raises(UsageError, match="runs on the CPU here, not on 'cuda'"):
+        load_detector(model_path, device="cuda")
 
 
 @pytest.mark.parametrize("content", [b"", b"not a model", b"\x00" * 64])

@@ -63,7 +63,11 @@ class Normalise(nn.Module):
 
 
 class FittedAnchorGenerator(AnchorGenerator):
-    """Torchvision's grid of anchors without its rounding to whole pixels, which spoils anchors of few pixels."""
+    """Torchvision's grid of anchors without its two roundings, which spoil anchors of few pixels.
+
+    It rounds them to whole pixels, and lays them in the type of the features: under mixed precision in bf16, whose
+    step beyond 512 px is 4 px, so that an anchor of 4 px becomes one of 8 px or of none.
+    """
 
     def generate_anchors(
         self,
@@ -77,6 +81,10 @@ class FittedAnchorGenerator(AnchorGenerator):
         root = torch.as_tensor(aspect_ratios, dtype=dtype, device=device).sqrt()[:, None]
         width, height = (size / root).flatten(), (size * root).flatten()
         return torch.stack([-width, -height, width, height], dim=1) / 2
+
+    def set_cell_anchors(self, dtype: torch.dtype, device: torch.device) -> None:
+        """Keep them in float32, whatever the features are."""
+        super().set_cell_anchors(torch.float32, device)
 
 
 class FullPrecisionRpnHead(RPNHead):

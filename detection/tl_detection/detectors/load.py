@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tl_datasets.errors import WeightsError
+from tl_datasets.errors import UsageError, WeightsError
 from tl_detection.detector import Detector
 
 
@@ -13,9 +13,10 @@ def load_detector(path: Path | str, device: str = "auto") -> Detector:
 
     Args:
         path: A run folder stands for its `weights/best.pt`.
-        device: "auto", "cpu" or "cuda"; an exported model runs on the CPU.
+        device: "auto", "cpu", "cuda" or "cuda:N"; an exported model runs on the CPU alone.
 
     Raises:
+        UsageError: There is no such device, or an exported model shall run elsewhere than on the CPU.
         WeightsError: The file is missing, foreign or cut off.
     """
     path = Path(path)
@@ -26,6 +27,8 @@ def load_detector(path: Path | str, device: str = "auto") -> Detector:
     if path.suffix == ".onnx":
         from tl_detection.detectors.onnx import OnnxDetector
 
+        if device not in ("auto", "cpu"):
+            raise UsageError(f"{path}: an exported model runs on the CPU here, not on '{device}'; leave --device out")
         return OnnxDetector(path)
     from tl_detection.checkpoint import load_checkpoint
     from tl_detection.devices import pick_device

@@ -44,20 +44,33 @@ def slices_by(ground_truth: GroundTruth, by: Sequence[str]) -> list[Slice]:
     Raises:
         UsageError: A column is unknown or named twice.
     """
+    check_columns(by)
+    return [item for column in by for item in _slices_of(ground_truth, column)]
+
+
+def check_columns(by: Sequence[str]) -> None:
+    """Refuse columns that `slices_by` does not know, before anything is detected.
+
+    Raises:
+        UsageError: A column is unknown or named twice.
+    """
     repeated = [column for index, column in enumerate(by) if column in by[:index]]
     if repeated:
         raise UsageError(f"--by {','.join(by)}: '{repeated[0]}' is named twice; name each column once")
-    return [item for column in by for item in _slices_of(ground_truth, column, by)]
-
-
-def _slices_of(ground_truth: GroundTruth, column: str, by: Sequence[str]) -> list[Slice]:
-    parts = [part.strip() for part in column.split("*")]
-    unknown = [part for part in parts if part not in SLICE_COLUMNS]
+    unknown = [part for column in by for part in _parts(column) if part not in SLICE_COLUMNS]
     if unknown:
         raise UsageError(
             f"--by {','.join(by)}: no column '{unknown[0]}'; expected {', '.join(SLICE_COLUMNS)}, "
             "or a cross such as weather*time_of_day"
         )
+
+
+def _parts(column: str) -> list[str]:
+    return [part.strip() for part in column.split("*")]
+
+
+def _slices_of(ground_truth: GroundTruth, column: str) -> list[Slice]:
+    parts = _parts(column)
     keys = list(zip(*(ground_truth.conditions[part] for part in parts), strict=True))
     position = {key: index for index, key in enumerate(sorted(set(keys), key=lambda key: _order(parts, key)))}
     which = np.array([position[key] for key in keys], np.int64)

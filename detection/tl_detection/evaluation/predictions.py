@@ -85,7 +85,7 @@ def read_predictions(
 
     Raises:
         FormatError: The file is broken, or a prediction has an unknown frame or category, a malformed box, or a score
-            outside [0, 1].
+            outside [0, 1]; or more than 5 % of the boxes end far beyond their frames.
     """
     content = _load(path)
     results, tables = _results_and_tables(path, content)
@@ -107,6 +107,7 @@ def read_predictions(
         class_id.append(classes.find(index, result["category_id"]))
         bbox.append(_checked_box(path, index, result["bbox"]))
         score.append(_checked_score(path, index, result["score"]))
+    _check_places(path, np.array(bbox).reshape(-1, 4), frames, np.array(row, np.int64))
     position = _positions(frames, catalog)[np.array(row, np.int64)]
     left_out = int((position < 0).sum())
     if left_out:
@@ -255,6 +256,28 @@ def _positions(frames: Catalog, catalog: Catalog) -> np.ndarray:
     """(rows of frames,) row in the catalog, or -1."""
     row_of = {frame_id: row for row, frame_id in enumerate(catalog.frames["frame_id"])}
     return np.array([row_of.get(frame_id, -1) for frame_id in frames.frames["frame_id"]], np.int64)
+
+
+def _check_places(path: Path | str, bbox: np.ndarray, frames: Catalog, row: np.ndarray) -> None:
+    """Refuse boxes that are not x, y, width, height of these frames, and say how many lie beside them."""
+    size = frames.frames.select("width_px", "height_px").to_numpy()[row]
+    # A detector may reach over the edge a little; corners that are read as sizes reach far.
+    far = (bbox[:, :2] + bbox[:, 2:] > 1.1 * size).any(axis=1)
+    if far.sum() > 0.05 * len(far):
+        index = int(np.argmax(far))
+        raise FormatError(
+            path,
+            f"prediction {index}: bbox {_short(bbox[index].tolist())} ends far beyond its frame of "
+            f"{size[index, 0]}x{size[index, 1]} px, and so do {int(far.sum())} of {len(far)}; expected x, y, width, "
+            "height in the frame's pixels: are these corners x1, y1, x2, y2, or pixels of another image size?",
+        )
+    beside = (bbox[:, 2:] <= 0) | (bbox[:, :2] >= size) | (bbox[:, :2] + bbox[:, 2:] <= 0)
+    if beside.any():
+        logger.warning(
+            "%s: %d predictions have no area inside their frame; they are scored as false detections",
+            path,
+            int(beside.any(axis=1).sum()),
+        )
 
 
 def _checked_box(path: Path | str, index: int, bbox: Any) -> list[float]:

@@ -84,7 +84,7 @@ def export(
         progress: Called with frames compared and frames in all.
 
     Raises:
-        UsageError: `out` has another suffix.
+        UsageError: `out` has another suffix, or `n_frames` is negative.
         DataError: `out` exists, or the catalog has no such frame.
         WeightsError: The checkpoint cannot be used, or the file detects something else.
     """
@@ -93,10 +93,12 @@ def export(
         weights = weights / "weights" / "best.pt"
     if out.suffix != ".onnx":
         raise UsageError(f"--out {out}: expected a name that ends in .onnx")
+    if n_frames < 0:
+        raise UsageError(f"--frames {n_frames}: expected 0 or more")
     if out.exists() and (out.is_dir() or not overwrite):
         raise DataError(f"{out}: exists already; choose another --out or replace it with --force")
     checkpoint = load_checkpoint(weights)
-    chosen = catalog_paths(catalog, where, n_frames) if catalog is not None else []
+    chosen = catalog_paths(catalog, where, n_frames) if catalog is not None and n_frames else []
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(f".{out.name}.partial.onnx")
     try:

@@ -21,7 +21,7 @@ from tl_detection.detector import Detections, Detector, Image
 SCORE_FROM = 0.05
 # The letterbox inside the file gives OpenCV's bytes on x86; another build of OpenCV may round single bytes otherwise,
 # which was measured to move boxes by up to 0.2 px and scores by up to 0.01.
-BOX_LIMIT_PX = 0.5
+BOX_LIMIT_PX = 0.1
 SCORE_LIMIT = 0.01
 _TIE_IOU = 0.45
 _TIES_PER_DETECTION = 0.01

@@ -85,6 +85,11 @@ def prepare_data(config: RunConfig) -> TrainingData:
             f"{config.data.catalog}: class '{absent[0]}' has no box among the {len(train.catalog)} training frames; "
             "remove it from data.label_space.classes, choose other frames, or set data.allow_classes_without_boxes"
         )
+    if not counts.any():
+        raise TrainingError(
+            f"{config.data.catalog}: no class has a box among the {len(train.catalog)} training frames; "
+            "check data.train and data.label_space"
+        )
     size = config.model.input
     augmenter = Augmenter(config.augment, label_space, size.width_px, size.height_px)
     logger.info(

@@ -6,6 +6,7 @@ Deliberately absent: several devices, which belong to a launcher around this loo
 from __future__ import annotations
 
 import logging
+import math
 import random
 import time
 from collections.abc import Iterator
@@ -104,9 +105,12 @@ def train_faster_rcnn(data: TrainingData, run: RunDir, checkpoint: Checkpoint | 
                     images += len(batch["frame_ids"])
                     vanished += batch["vanished"]
                     show(images, len(data.dataset), f"loss {losses.last:.3f}")
-                if settings.clip_norm is not None:
-                    scaler.unscale_(optimizer)
-                    nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm)
+                scaler.unscale_(optimizer)
+                largest = math.inf if settings.clip_norm is None else settings.clip_norm
+                norm = nn.utils.clip_grad_norm_(model.parameters(), largest)
+                # With fp16 the scaler skips such a step and lowers its scale.
+                if not scaler.is_enabled() and not bool(torch.isfinite(norm)):
+                    raise _not_finite("the gradient", group, epoch, update, settings.lr)
                 scaler.step(optimizer)
                 scaler.update()
                 optimizer.zero_grad(set_to_none=True)
@@ -133,7 +137,8 @@ def train_faster_rcnn(data: TrainingData, run: RunDir, checkpoint: Checkpoint | 
             row["val"] = report_row(report)
             score = data.best_score(report)
             is_best = best.update(epoch, score)
-        stopped = best.epoch >= 0 and best.is_over(epoch)
+        # Only an epoch that was scored can say that nothing got better.
+        stopped = row["val"] is not None and best.epoch >= 0 and best.is_over(epoch)
         row["seconds"] = time.monotonic() - start
         log_epoch(run, row)
 
@@ -222,10 +227,15 @@ def _groups(batches: Iterator[Batch], size: int) -> Iterator[list[Batch]]:
 def _require_finite(parts: dict[str, torch.Tensor], batch: Batch, epoch: int, update: int, lr: float) -> None:
     bad = [name for name, value in parts.items() if not torch.isfinite(value)]
     if bad:
-        raise TrainingError(
-            f"epoch {epoch + 1}, step {update + 1}: {', '.join(bad)} is not finite; frames: "
-            f"{', '.join(batch['frame_ids'])}; lower train.lr (now {lr:g}), or check the boxes of these frames"
-        )
+        raise _not_finite(", ".join(bad), [batch], epoch, update, lr)
+
+
+def _not_finite(what: str, batches: list[Batch], epoch: int, update: int, lr: float) -> TrainingError:
+    frames = [frame_id for batch in batches for frame_id in batch["frame_ids"]]
+    return TrainingError(
+        f"epoch {epoch + 1}, step {update + 1}: {what} is not finite; frames: {', '.join(frames)}; "
+        f"lower train.lr (now {lr:g}), or check the boxes of these frames"
+    )
 
 
 class _Mean:

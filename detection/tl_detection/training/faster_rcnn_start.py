@@ -54,6 +54,11 @@ def describe_model(settings: FasterRcnnConfig, data: TrainingData) -> dict[str, 
             raise WeightsError(
                 f"{settings.weights}: has the backbone {former['backbone']}; set model.backbone={former['backbone']}"
             )
+        if former["norm"] != settings.norm:
+            raise WeightsError(
+                f"{settings.weights}: has the norm '{former['norm']}', its weights mean nothing in another; "
+                f"set model.norm={former['norm']}"
+            )
         anchors = Anchors(
             sizes=tuple(tuple(level) for level in former["anchor_sizes"]), ratios=tuple(former["anchor_ratios"])
         )

@@ -12,7 +12,7 @@ from tl_detection.checkpoint import Checkpoint, load_checkpoint
 from tl_detection.config import RunConfig, load_run_config
 from tl_detection.devices import pick_device
 from tl_detection.run_dir import RunDir
-from tl_detection.training.data import prepare_data
+from tl_detection.training.data import TrainingData, prepare_data
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ def resume(folder: Path) -> RunDir:
     """Go on with an interrupted run, in its own folder.
 
     Raises:
-        WeightsError: The run has no `last.pt`, or has finished.
+        WeightsError: The run has no `last.pt`, has finished, or its catalog or classes have changed.
     """
     run = RunDir(folder)
     if not run.config_path.exists():
@@ -54,13 +54,32 @@ def resume(folder: Path) -> RunDir:
         raise WeightsError(f"{run.last}: holds no training state; start a new run with model.weights={run.best}")
     finished = int(checkpoint.meta["epoch"]) + 1
     if finished >= config.train.epochs or checkpoint.meta.get("stopped"):
+        if not (run.path / "result.json").exists() and run.best.exists():
+            # Killed between the last epoch and its report.
+            data = prepare_data(config)
+            _require_same_data(folder, checkpoint, data)
+            _score_best(run, data)
+            return run
         raise WeightsError(
             f"{folder}: has finished after {finished} epochs; start a new run with model.weights={run.best}"
         )
+    data = prepare_data(config)
+    _require_same_data(folder, checkpoint, data)
     run.keep_metrics_before(finished)
     logger.info("resuming %s after epoch %d of %d", folder, finished, config.train.epochs)
-    _run(config, run, checkpoint, prepare_data(config))
+    _run(config, run, checkpoint, data)
     return run
+
+
+def _require_same_data(folder: Path, checkpoint: Checkpoint, data: TrainingData) -> None:
+    """Scores of other frames do not compare, and weights of other classes mean something else."""
+    for what, found in (("catalog", data.fingerprint), ("label_space", data.label_space.fingerprint)):
+        before = checkpoint.meta[f"{what}_fingerprint"]
+        if before != found:
+            raise WeightsError(
+                f"{folder}: data.{what} has changed since the run began (fingerprint {before}, now {found}); "
+                f"put it back, or start a new run with model.weights={folder / 'weights' / 'best.pt'}"
+            )
 
 
 def _run(config: RunConfig, run: RunDir, checkpoint: Checkpoint | None, data) -> None:

@@ -255,12 +255,13 @@ class CatalogTrainer(DetectionTrainer):
         self.ema.model.load_state_dict(self.checkpoint.state)
         self.ema.updates = state["ema_updates"]
         self.optimizer.load_state_dict(state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"])
+        if state["scaler"]:  # empty from a device that trained without fp16
+            self.scaler.load_state_dict(state["scaler"])
         self.optimizer_steps = self.start_epoch * self.steps_per_epoch
         self.batches_seen += self.start_epoch * len(self.train_loader)
         self.best_epoch.score, self.best_epoch.epoch = state["best_score"], state["best_epoch"]
         torch.set_rng_state(state["rng"])
-        if state["cuda_rng"] and self.device.type == "cuda":
+        if len(state["cuda_rng"]) == torch.cuda.device_count() and self.device.type == "cuda":
             torch.cuda.set_rng_state_all(state["cuda_rng"])
         self.model.criterion = self.model.init_criterion()
         if hasattr(self.model.criterion, "update"):  # end-to-end heads shift the weight between their two losses

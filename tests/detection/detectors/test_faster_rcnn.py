@@ -194,6 +194,35 @@ def test_colours_are_normalised_as_imagenet(network):
     assert batch.image_sizes == [(4, 4)]
 
 
+@pytest.mark.parametrize("norm", ["group", "batch"])
+@pytest.mark.parametrize("backbone", ["resnet18", "mobilenet_v3_large"])
+def test_anchors_are_laid_in_float32_under_mixed_precision(backbone, norm):
+    # In bf16 an anchor of 4 px lies 8 px wide or without width beyond 512 px.
+    model = {
+        "backbone": backbone,
+        "norm": norm,
+        "anchor_sizes": [[5.5], [12.25]],
+        "anchor_ratios": [1.7],
+        "fpn_channels": 32,
+        "box_head_size": 32,
+        "max_detections": 10,
+        "trainable_layers": None,
+    }
+    network = build_faster_rcnn(model, 2).eval()
+    batch, _ = network.transform(torch.rand(1, 3, 32, 1280))
+
+    def anchors() -> torch.Tensor:
+        return network.rpn.anchor_generator(batch, list(network.backbone(batch.tensors).values()))[0]
+
+    with torch.no_grad():
+        plain = anchors()
+        with torch.autocast("cpu", torch.bfloat16):
+            mixed = anchors()
+    assert mixed.dtype == torch.float32 and torch.equal(plain, mixed)
+    width = plain[:, 2] - plain[:, 0]
+    assert width.min() > 4
+
+
 def test_boxes_are_decoded_in_float32_under_mixed_precision(monkeypatch):
     # In bf16 a coordinate of 600 px is decoded to a multiple of 4 px: small lights lose their width.
     model = {

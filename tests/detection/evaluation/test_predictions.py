@@ -148,6 +148,7 @@ CATEGORIES = [{"id": 1, "name": "red"}, {"id": 2, "name": "tram"}]
         ([result(bbox=(1, 2, float("inf"), 4))], "in pixels, finite"),
         ([result(bbox=(1, 2, float("nan"), 4))], "in pixels, finite"),
         ([result(bbox=("1", 2, 3, 4))], "in pixels, finite"),
+        ([result(bbox=(40, 2, 50, 12))], r"ends far beyond its frame of 64x48 px, and so do 1 of 1; .*corners x1"),
         ([result(score=1.5)], "prediction 0: score 1.5, expected a number from 0 to 1"),
         ([result(score=-0.1)], "expected a number from 0 to 1"),
         ([result(score=float("nan"))], "score NaN, expected a number from 0 to 1"),
@@ -165,6 +166,12 @@ def test_what_cannot_be_meant_is_refused_in_one_line(read, content, message):
         read(content)
     assert str(caught.value).count("\n") == 0
     assert "predictions.json" in str(caught.value)
+
+
+def test_boxes_beside_their_frame_are_scored_and_told(read, caplog):
+    boxes = [(10, 10, 0, 5), (64, 0, 3, 3), (-9, 0, 9, 3), (50, 40, 16, 8)]
+    assert len(read([result(bbox=box) for box in boxes])) == 4
+    assert "3 predictions have no area inside their frame" in caplog.text
 
 
 def test_missing_and_binary_files_are_refused(tmp_path, catalog, lights):

@@ -200,6 +200,8 @@ def test_refusals_come_before_the_work(yolo_checkpoint, tmp_path, monkeypatch):
         export(yolo_checkpoint, existing)
     with pytest.raises(UsageError, match=r"ends in \.onnx"):
         export(yolo_checkpoint, tmp_path / "model.pt")
+    with pytest.raises(UsageError, match="--frames -3: expected 0 or more"):
+        export(yolo_checkpoint, tmp_path / "new.onnx", n_frames=-3)
     with pytest.raises(WeightsError, match="cannot be read"):
         export(tmp_path / "absent.pt", tmp_path / "new.onnx")
     with pytest.raises(DataError):

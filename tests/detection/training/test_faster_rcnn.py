@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from tl_detection.detectors.faster_rcnn import build_faster_rcnn
 from tl_detection.detectors.load import load_detector
 from tl_detection.run_dir import RunDir
 from tl_detection.training import faster_rcnn as trainer
+from tl_detection.training import train as trainer_of_both
 from tl_detection.training.data import prepare_data
 from tl_detection.training.faster_rcnn import check_batch, make_optimizer, train_faster_rcnn
 from tl_detection.training.faster_rcnn_start import copy_class_rows, describe_model, load_start_weights
@@ -186,9 +188,54 @@ def test_frames_without_boxes_are_learned_as_negatives(tmp_path, make_config):
 
 def test_patience_stops_a_run(tmp_path, make_config, monkeypatch):
     config = make_config(tmp_path, frames=4, epochs=9, batch_size=4, lr=1e-9, patience=2)
-    run = start(config)
+    run = train(config)
     assert len(rows_of(run)) < 9
     assert load_checkpoint(run.last).meta["stopped"] is True
+    with pytest.raises(WeightsError, match="has finished"):
+        resume(run.path)
+
+
+def test_only_a_scored_epoch_ends_a_run(tmp_path, make_config):
+    run = start(make_config(tmp_path, frames=4, epochs=9, batch_size=4, lr=1e-9, patience=2, val_every=3))
+    scored = [row["epoch"] for row in rows_of(run) if row["val"]]
+    assert scored == [2, 5] and len(rows_of(run)) == 6
+
+
+def test_a_gradient_that_is_not_finite_names_the_frames(tmp_path, make_config, monkeypatch):
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *_: torch.tensor(torch.inf))
+    with pytest.raises(TrainingError, match=r"epoch 1, step 1: the gradient is not finite; frames: frame\d, frame\d"):
+        start(make_config(tmp_path, frames=4, epochs=1, batch_size=2, clip_norm=None))
+
+
+def test_a_run_is_not_resumed_over_other_frames(tmp_path, make_config):
+    config = make_config(tmp_path, frames=4, epochs=2, batch_size=4)
+    run = train(config.model_copy(update={"train": config.train.model_copy(update={"epochs": 1})}))
+    text = run.config_path.read_text()
+    run.config_path.write_text(text.replace("epochs: 1\n", "epochs: 2\n"))
+    catalog = Catalog.open(config.data.catalog)
+    moved = catalog.annotations.with_columns(x1=catalog.annotations["x1"] + 1)
+    shutil.rmtree(config.data.catalog)
+    other_catalog = Catalog(frames=catalog.frames, annotations=moved, roots=catalog.roots)
+    other_catalog.save(config.data.catalog)
+    with pytest.raises(WeightsError, match=r"data\.catalog has changed since the run began"):
+        resume(run.path)
+    checkpoint = load_checkpoint(run.last)
+    other = replace(
+        checkpoint,
+        meta=checkpoint.meta | {"catalog_fingerprint": other_catalog.fingerprint, "label_space_fingerprint": "x"},
+    )
+    with pytest.raises(WeightsError, match=r"data\.label_space has changed .*fingerprint x"):
+        trainer_of_both._require_same_data(run.path, other, prepare_data(config))
+
+
+def test_a_run_killed_before_its_report_gets_it(learned: RunDir, tmp_path):
+    run = RunDir(tmp_path / "run")
+    shutil.copytree(learned.path, run.path)
+    (run.path / "result.json").unlink()
+    shutil.rmtree(run.path / "evaluation")
+    resume(run.path)
+    assert (run.path / "result.json").read_text() == (learned.path / "result.json").read_text()
+    assert (run.path / "evaluation" / "report.md").exists()
     with pytest.raises(WeightsError, match="has finished"):
         resume(run.path)
 
