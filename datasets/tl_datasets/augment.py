@@ -191,21 +191,38 @@ class Augmenter:
             seen = np.clip(whole, np.array([x1, y1, x1, y1]), np.array([x2, y2, x2, y2]))
             share = area(seen) / np.maximum(area(whole), 1e-9)
             sides = (seen[:, 2:] - seen[:, :2]).min(axis=1, initial=np.inf)
-            keep = (share >= self.config.min_visible) & (sides >= self.config.min_size_px)
-            for box in seen[~keep & (area(seen) > 0)]:
-                paint(tile, box - np.array([x1, y1, x1, y1]))  # type: ignore[arg-type]
-                vanished += 1
+            inside = area(seen) > 0
+            keep = inside & (share >= self.config.min_visible) & (sides >= self.config.min_size_px)
+            gone, origin = seen[inside & ~keep], np.array([x1, y1, x1, y1])
+            paint(tile, gone - origin, seen[keep] - origin)  # type: ignore[arg-type]
+            vanished += len(gone)
             canvas[y1:y2, x1:x2] = tile
             boxes.append(seen[keep])
             classes.append(frame.class_id[keep])
         return Labelled(image=canvas, xyxy=np.concatenate(boxes), class_id=np.concatenate(classes), vanished=vanished)
 
 
-def paint(image: NDArray[np.uint8], xyxy: NDArray[np.floating]) -> None:
-    """Paint one box of an image grey, in place, so that it neither rewards nor punishes what is learned there."""
+def paint(image: NDArray[np.uint8], xyxy: NDArray[np.floating], shown: NDArray[np.floating]) -> None:
+    """Paint boxes of an image grey, in place, so that they neither reward nor punish what is learned there.
+
+    Args:
+        image: (H, W, 3).
+        xyxy: (N, 4) boxes to paint.
+        shown: (M, 4) boxes that keep their pixels: a light before an ignored sign is still a light.
+    """
+    if not len(xyxy):
+        return
+    before = image.copy() if len(shown) else image
+    for box in xyxy:
+        image[_region(box)] = PAD_VALUE
+    for box in shown:
+        image[_region(box)] = before[_region(box)]
+
+
+def _region(xyxy: NDArray[np.floating]) -> tuple[slice, slice]:
     x1, y1 = np.floor(np.maximum(xyxy[:2], 0)).astype(int)
     x2, y2 = np.ceil(np.maximum(xyxy[2:], 0)).astype(int)
-    image[y1:y2, x1:x2] = PAD_VALUE
+    return slice(y1, y2), slice(x1, x2)
 
 
 def flip_lr(sample: Labelled, mirrored: tuple[int | None, ...]) -> Labelled:

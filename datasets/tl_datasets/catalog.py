@@ -21,11 +21,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from tl_datasets.errors import DataError
+from tl_datasets.errors import DataError, show
 from tl_datasets.expressions import parse_expression
 from tl_datasets.frame import Annotation, Frame
 from tl_datasets.images import resolve_inside
 from tl_datasets.taxonomy import (
+    CATEGORIES,
     Facing,
     LabelStatus,
     Orientation,
@@ -91,6 +92,13 @@ _ENUMS = {
     "scene": Scene,
     "time_of_day": TimeOfDay,
 }
+# What a column of words may hold, and whether it may be empty.
+_FRAME_WORDS = {"label_status": LabelStatus, "weather": Weather, "scene": Scene, "time_of_day": TimeOfDay}
+_ANNOTATION_WORDS = {
+    "category": CATEGORIES,
+    **{name: words for name, words in _ENUMS.items() if name not in _FRAME_WORDS},
+}
+_REQUIRED_WORDS = frozenset({"label_status", "category"})
 # Frames are turned into columns in blocks, so that a reader's objects do not pile up.
 _BLOCK = 4096
 
@@ -115,7 +123,7 @@ class Catalog:
         self.roots = {source: Path(root) for source, root in roots.items()}
         repeated = self.frames.filter(self.frames["frame_id"].is_duplicated())["frame_id"]
         if len(repeated):
-            raise DataError(f"catalog: frame id '{repeated[0]}' occurs more than once; expected unique ids")
+            raise DataError(f"catalog: frame id {show(repeated[0])} occurs more than once; expected unique ids")
         missing = set(self.frames["source"].unique()) - set(self.roots)
         if missing:
             raise DataError(f"catalog: no image root for source '{sorted(missing)[0]}'; add it to catalog.json")
@@ -150,15 +158,18 @@ class Catalog:
             content_hashes: SHA-256 of the image bytes by frame id, where known.
 
         Raises:
-            DataError: A frame id occurs twice.
+            DataError: A frame id occurs twice, or a text cannot be stored.
         """
         hashes = {} if content_hashes is None else content_hashes
         frame_blocks, annotation_blocks = [pl.DataFrame(schema=FRAME_SCHEMA)], [pl.DataFrame(schema=ANNOTATION_SCHEMA)]
         block: list[Frame] = []
 
         def flush() -> None:
-            frame_blocks.append(_frame_block(block, source, hashes))
-            annotation_blocks.append(_annotation_block(block))
+            try:
+                frame_blocks.append(_frame_block(block, source, hashes))
+                annotation_blocks.append(_annotation_block(block))
+            except UnicodeEncodeError as error:
+                raise DataError(_about_lone_surrogate(block)) from error
             block.clear()
 
         for frame in frames:
@@ -173,34 +184,37 @@ class Catalog:
         """Open a catalog folder.
 
         Raises:
-            DataError: The folder is no catalog, or of another schema version.
+            DataError: The folder is no catalog, of another schema version, or holds a word outside its vocabulary or a
+                box without area.
         """
         folder = Path(folder)
         try:
             meta = json.loads((folder / "catalog.json").read_text(encoding="utf-8"))
             frames = pl.read_parquet(folder / "frames.parquet")
             annotations = pl.read_parquet(folder / "annotations.parquet")
-        except (OSError, ValueError, pl.exceptions.PolarsError) as error:
+        except (OSError, ValueError, RecursionError, pl.exceptions.PolarsError) as error:
             raise DataError(
                 f"{folder}: not a catalog ({error.__class__.__name__}); make one with: tl index SOURCE --format NAME "
                 f"--out {folder}"
             ) from error
-        if meta.get("schema_version") != SCHEMA_VERSION:
-            raise DataError(
-                f"{folder}: catalog schema {meta.get('schema_version')}, expected {SCHEMA_VERSION}; index again"
-            )
-        roots = {source: (folder / root).resolve() for source, root in meta["roots"].items()}
-        return cls(frames, annotations, roots)
+        version = meta.get("schema_version") if isinstance(meta, dict) else None
+        if version != SCHEMA_VERSION:
+            raise DataError(f"{folder}: catalog schema {show(version)}, expected {SCHEMA_VERSION}; index again")
+        catalog = cls(frames, annotations, _roots(meta.get("roots"), folder))
+        _check_words(catalog.frames, _FRAME_WORDS, f"{folder}: frames")
+        _check_words(catalog.annotations, _ANNOTATION_WORDS, f"{folder}: annotations")
+        _check_boxes(catalog, folder)
+        return catalog
 
     def save(self, folder: Path | str) -> Path:
         """Write the catalog; the folder appears whole.
 
         Raises:
-            DataError: The folder exists already.
+            DataError: The folder exists already and is not empty.
         """
         folder = Path(folder)
-        if folder.exists():
-            raise DataError(f"{folder}: exists already; choose another --out or remove it first")
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise DataError(f"{folder}: exists already and is not an empty folder; choose another --out or remove it")
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
         try:
@@ -215,7 +229,7 @@ class Catalog:
             }
             (temporary / "catalog.json").write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
             temporary.chmod(0o755)
-            temporary.rename(folder)
+            temporary.rename(folder.resolve())
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
@@ -304,6 +318,50 @@ def _portable_root(root: Path, folder: Path) -> str:
     return os.path.relpath(root, folder) if root.is_relative_to(folder.parent) else str(root)
 
 
+def _roots(roots: Any, folder: Path) -> dict[str, Path]:
+    if not isinstance(roots, dict) or not all(isinstance(root, str) for root in roots.values()):
+        raise DataError(
+            f"{folder}/catalog.json: roots is {show(roots)}, expected the image folder of each source; index again"
+        )
+    try:
+        return {source: (folder / root).resolve() for source, root in roots.items()}
+    except (OSError, ValueError, RuntimeError) as error:
+        raise DataError(f"{folder}/catalog.json: roots {show(roots)}: {error}; expected image folders") from error
+
+
+def _check_words(table: pl.DataFrame, columns: Mapping[str, Iterable[str]], where: str) -> None:
+    for name, words in columns.items():
+        known = list(words) if name in _REQUIRED_WORDS else [*words, None]
+        unknown = [word for word in table[name].unique() if word not in known]
+        if unknown:
+            raise DataError(f"{where}: {name} is {show(unknown[0])}, expected {', '.join(words)}; index again")
+
+
+def _check_boxes(catalog: Catalog, folder: Path) -> None:
+    xyxy = catalog.xyxy
+    # NaN compares as false; a box between finite corners is finite.
+    sound = np.isfinite(xyxy).all(axis=1) & (xyxy[:, 0] < xyxy[:, 2]) & (xyxy[:, 1] < xyxy[:, 3])
+    if not sound.all():
+        row = int(np.argmin(sound))
+        frame_id = catalog.annotations["frame_id"][row]
+        raise DataError(
+            f"{folder}: frame {show(frame_id)} has the box {xyxy[row].tolist()}, expected finite x1 < x2 and y1 < y2; "
+            "index again"
+        )
+
+
+def _about_lone_surrogate(block: list[Frame]) -> str:
+    """Name the text that is no UTF-8; JSON can write half of a character as an escape."""
+    for frame in block:
+        for item in (frame, *(frame.annotations or ())):
+            for name in (*_FRAME_FIELDS, *_ANNOTATION_FIELDS):
+                text = getattr(item, name, None)
+                if isinstance(text, str) and any("\ud800" <= letter <= "\udfff" for letter in text):
+                    place = f"frame {show(frame.frame_id)}: {name} is {show(text)}"
+                    return f"{place}, which holds half of a character; expected text; mend it in the annotation file"
+    return f"source or content hash of frame {show(block[0].frame_id)}: no text; expected UTF-8"
+
+
 def _typed(name: str, value: Any) -> Any:
     return _ENUMS[name](value) if name in _ENUMS and value is not None else value
 
@@ -312,7 +370,11 @@ def _with_schema(table: pl.DataFrame, schema: Mapping[str, pl.DataType], name: s
     missing = [column for column in schema if column not in table.columns]
     if missing:
         raise DataError(f"catalog: the {name} table has no column '{missing[0]}'; expected {', '.join(schema)}")
-    return table.select(pl.col(column).cast(dtype) for column, dtype in schema.items())
+    try:
+        return table.select(pl.col(column).cast(dtype) for column, dtype in schema.items())
+    except pl.exceptions.PolarsError as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(f"catalog: a column of the {name} table has another type ({reason}); index again") from error
 
 
 def _frame_block(block: list[Frame], source: str, hashes: Mapping[str, str]) -> pl.DataFrame:

@@ -13,8 +13,9 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from tl_datasets.errors import ConfigError
+from tl_datasets.errors import ConfigError, FormatError
 from tl_datasets.label_space import LabelSpace
+from tl_datasets.parsing import load_yaml
 
 Section = TypeVar("Section", bound=BaseModel)
 _REPLACE = frozenset({"data.label_space.classes"})  # classes are ordered: half of another file's would be a surprise
@@ -57,6 +58,9 @@ def load_config(path: Path | str, overrides: Sequence[str] = ()) -> dict[str, An
         key, equals, value = text.partition("=")
         if not equals or not key or any(not part for part in key.split(".")):
             raise ConfigError(f"override '{text}'", ["expected key=value, such as train.epochs=20"])
+        replaced = next((name for name in _REPLACE if key.startswith(f"{name}.")), None)
+        if replaced is not None:
+            raise ConfigError(f"override '{text}'", [f"{replaced} is replaced as a whole; give {replaced}={{...}}"])
         try:
             parsed = yaml.safe_load(value)
         except yaml.YAMLError as error:
@@ -94,14 +98,9 @@ def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     if path.resolve() in seen:
         raise ConfigError(str(path), ["extends itself; remove the circle"])
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "no text"
-        raise ConfigError(str(path), [f"cannot be read ({reason}); expected a YAML file"]) from error
-    try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(str(path), [f"is not YAML ({_one_line(error)})"]) from error
+        values = load_yaml(path)
+    except FormatError as error:
+        raise ConfigError(str(path), [str(error).removeprefix(f"{path}").strip(" :")]) from error
     if not isinstance(values, dict):
         raise ConfigError(str(path), [f"holds a {type(values).__name__}, expected a mapping of sections"])
     extends = values.pop("extends", [])

@@ -16,9 +16,27 @@ from __future__ import annotations
 
 from pathlib import Path
 
+# A value in a message is there to be recognised, not to be read whole.
+_SHOWN_CHARS = 80
+
+
+def printable(text: str) -> str:
+    """The text with lone surrogates (bytes of a file name that are no UTF-8) written as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def show(value: object) -> str:
+    """A value of a file as it stands in a message: quoted, and cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN_CHARS else text[: _SHOWN_CHARS - 3] + "..."
+
 
 class TlError(Exception):
     """An error that the user can mend. The message is one complete line."""
+
+    def __str__(self) -> str:
+        """The message in one line that any terminal can print, whatever a file name or a value holds."""
+        return printable(" ".join(super().__str__().splitlines()))
 
 
 class UsageError(TlError):

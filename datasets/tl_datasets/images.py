@@ -8,16 +8,26 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tl_datasets.errors import ImageError
+from tl_datasets.errors import ImageError, show
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v"})
+
+# What both libraries open: Pillow, which tells the size, and OpenCV, which decodes. JPEG includes MPO.
+_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF")
+_UNDECODED_TIFF_MODES = frozenset({"F", "I"})
+_UNDECODED_TIFF_COMPRESSIONS = frozenset({"zstd", "lzma"})
 
 _EXIF_ORIENTATION = 0x0112
 _EXIF_SWAPS_AXES = frozenset({5, 6, 7, 8})
@@ -33,7 +43,10 @@ def read_rgb(path: Path | str) -> NDArray[np.uint8]:
         data = np.fromfile(path, dtype=np.uint8)
     except OSError as error:
         raise ImageError(f"{path}: cannot be read ({error.strerror}); expected an image file") from error
-    bgr = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    try:
+        bgr = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    except cv2.error:  # a header that promises more pixels than the decoder allows
+        bgr = None
     if bgr is None:
         raise ImageError(f"{path}: {data.size} bytes that do not decode as an image; replace or remove the file")
     return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
@@ -77,10 +90,11 @@ def write_whole(path: Path | str, data: bytes | str) -> None:
 
 
 def probe_image(path: Path | str) -> tuple[int, int, str]:
-    """Give (width_px, height_px, sha256 of the bytes) of an image without decoding its pixels.
+    """Give (width_px, height_px, sha256 of the bytes) of an image without decoding its pixels, but for PNG.
 
     Raises:
-        ImageError: The file is missing, is no image, or is a JPEG or PNG whose end is missing.
+        ImageError: The file is missing, is no image, is of a kind that `read_rgb` does not decode, or is a JPEG or PNG
+            whose end is missing.
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -92,12 +106,25 @@ def probe_image(path: Path | str) -> tuple[int, int, str]:
     try:
         from io import BytesIO
 
-        with Image.open(BytesIO(data)) as image:
+        with Image.open(BytesIO(data), formats=_FORMATS) as image:
             width, height = image.size
             kind = image.format
-            swaps = image.getexif().get(_EXIF_ORIENTATION) in _EXIF_SWAPS_AXES
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            if kind == "PNG":
+                image.load()  # the EXIF block may lie behind the pixels; broken pixels show too
+            undecoded = kind == "TIFF" and (
+                image.mode in _UNDECODED_TIFF_MODES or image.info.get("compression") in _UNDECODED_TIFF_COMPRESSIONS
+            )
+            # Pillow has turned the size of a TIFF already.
+            swaps = kind != "TIFF" and _exif_orientation(image) in _EXIF_SWAPS_AXES
+    except UnidentifiedImageError as error:
+        raise ImageError(
+            f"{path}: does not open as an image (no known image format, {len(data)} bytes); "
+            f"expected {', '.join(_FORMATS)}; replace or remove the file"
+        ) from error
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise ImageError(f"{path}: does not open as an image ({error}); replace or remove the file") from error
+    if undecoded:
+        raise ImageError(f"{path}: TIFF of 32-bit numbers or of a rare compression; save it with 8 bits as PNG")
     # Some cameras pad the file after the end marker, so it is searched for near the end rather than at it.
     if kind == "JPEG" and b"\xff\xd9" not in data[-4096:]:
         raise ImageError(f"{path}: JPEG without an end marker, the file is cut off; copy it again or remove it")
@@ -108,14 +135,66 @@ def probe_image(path: Path | str) -> tuple[int, int, str]:
     return width, height, hashlib.sha256(data).hexdigest()
 
 
+def _exif_orientation(image: Image.Image) -> int | None:
+    """The orientation as OpenCV sees it: from the EXIF block alone, where Pillow would also look into XMP."""
+    from PIL import Image
+
+    block = image.info.get("exif")
+    if not isinstance(block, bytes):
+        return None
+    exif = Image.Exif()
+    exif.load(block)
+    return exif.get(_EXIF_ORIENTATION)
+
+
 def list_images(folder: Path) -> list[Path]:
-    """All image files below a folder, sorted by path; links that leave the folder are left out."""
+    """All image files below a folder, sorted by path; links that leave the folder are left out.
+
+    Raises:
+        ImageError: A file name is not UTF-8.
+    """
+    return scan_images(folder)[0]
+
+
+def scan_images(folder: Path) -> tuple[list[Path], list[Path]]:
+    """All image files below a folder, and the links that are left out; both sorted by path.
+
+    Returns:
+        The image files, and the links to an image or folder outside, or to nothing.
+
+    Raises:
+        ImageError: A file name is not UTF-8.
+    """
     root = folder.resolve()
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file() and path.resolve().is_relative_to(root)
-    )
+    found, left_out = [], []
+    for path in sorted(folder.rglob("*")):
+        is_image = path.suffix.lower() in IMAGE_SUFFIXES
+        if path.is_symlink() and (is_image or path.is_dir()) and not (path.exists() and _is_below(path, root)):
+            left_out.append(path)
+        elif is_image and path.is_file():
+            if not _is_utf8(str(path.relative_to(folder))):
+                raise ImageError(f"{path}: the file name is not UTF-8; rename the file or folder")
+            found.append(path)
+    return found, left_out
+
+
+def about_links(left_out: Sequence[Path]) -> str:
+    """What to add to a message about missing images; empty without links."""
+    if not left_out:
+        return ""
+    return f"; {len(left_out)} links that leave the folder were left out, such as {left_out[0]}: copy their files"
+
+
+def _is_below(path: Path, root: Path) -> bool:
+    return path.resolve().is_relative_to(root)
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def resolve_inside(root: Path, relative: str) -> Path:
@@ -129,8 +208,8 @@ def resolve_inside(root: Path, relative: str) -> Path:
         candidate.is_file()  # a name that is too long shows only here
     except (OSError, ValueError) as error:
         raise ImageError(
-            f"path '{relative[:60]}' cannot be a file ({error.args[-1]}); expected a path below {root}"
+            f"path {show(relative)} cannot be a file ({error.args[-1]}); expected a path below {root}"
         ) from error
     if not candidate.is_relative_to(root.resolve()):
-        raise ImageError(f"path '{relative}' leaves its root {root}; expected a path below it")
+        raise ImageError(f"path {show(relative)} leaves its root {root}; expected a path below it")
     return candidate

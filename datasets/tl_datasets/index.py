@@ -56,7 +56,11 @@ def index(
     source = Path(source)
     if format_name not in FORMATS:
         raise UsageError(f"format '{format_name}', expected one of: {', '.join(FORMATS)}")
-    if not source.exists():
+    try:
+        is_there = source.exists()
+    except OSError:  # a name that is too long
+        is_there = False
+    if not is_there:
         raise DataError(f"{source}: no such file or folder; expected annotations in {format_name} form")
     reader = FORMATS[format_name]
     report = ReadReport()

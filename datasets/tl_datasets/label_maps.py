@@ -25,7 +25,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from tl_datasets.errors import DataError, FormatError
+from tl_datasets.errors import DataError, FormatError, show
 from tl_datasets.parsing import load_yaml
 from tl_datasets.taxonomy import (
     CATEGORIES,
@@ -188,7 +188,7 @@ def _load(name_or_path: str | Path, parents: tuple[Path, ...]) -> LabelMap:
     except ValidationError as error:
         fault = error.errors()[0]
         place = ".".join(str(part) for part in fault["loc"])
-        raise FormatError(path, f"{place}: {fault['msg']} (found {fault['input']!r})") from error
+        raise FormatError(path, f"{place}: {fault['msg']} (found {show(fault['input'])})") from error
 
 
 def _find(name_or_path: str | Path, folder: Path) -> Path:
@@ -257,7 +257,7 @@ class Translator:
         """
         if not self.unknown:
             return
-        listed = ", ".join(f"{kind} '{word}' ({number})" for (kind, word), number in self.unknown.most_common())
+        listed = ", ".join(f"{kind} {show(word)} ({number})" for (kind, word), number in self.unknown.most_common())
         raise FormatError(
             self.where,
             f"words that the label map '{self.label_map.name}' does not know: {listed}; write a map with "

@@ -29,6 +29,7 @@ from pydantic import (
 from tl_datasets.errors import DataError
 from tl_datasets.taxonomy import (
     CATEGORIES,
+    MIRRORED_FACING,
     MIRRORED_PICTOGRAM,
     TRAFFIC_LIGHT,
     Facing,
@@ -190,6 +191,9 @@ class LabelSpace(BaseModel):
         if rule.pictogram is not None:
             words = [MIRRORED_PICTOGRAM.get(word, word) if mirrored and word else word for word in rule.pictogram]
             fields["pictogram"] = sorted(word or "" for word in words)
+        if rule.facing is not None:
+            sides = [MIRRORED_FACING.get(side, side) if mirrored and side else side for side in rule.facing]
+            fields["facing"] = sorted(side or "" for side in sides)
         return json.dumps(fields, sort_keys=True)
 
     def to_json(self) -> str:

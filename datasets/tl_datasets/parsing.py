@@ -19,10 +19,11 @@ try:
 except ImportError:  # PyYAML built without libyaml
     from yaml import SafeLoader as _SafeLoader
 
-from tl_datasets.errors import FormatError
+from tl_datasets.errors import DataError, FormatError, show
 
 _CHUNK_CHARS = 1 << 20
 _SPACE = " \t\r\n"
+_FLAGS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
 
 
 def read_text(path: Path | str) -> str:
@@ -43,10 +44,10 @@ def load_json(path: Path | str) -> Any:
     """Read one JSON document.
 
     Raises:
-        FormatError: The file is missing or not JSON.
+        FormatError: The file is missing or not JSON, or a key occurs twice in one object.
     """
     try:
-        return json.loads(read_text(path))
+        return json.loads(read_text(path), object_pairs_hook=_object)
     except json.JSONDecodeError as error:
         raise FormatError(path, f"not JSON: {error.msg}; expected a JSON document", line=error.lineno) from error
     except (RecursionError, ValueError) as error:
@@ -59,9 +60,9 @@ def iter_json_array(path: Path | str) -> Iterator[dict[str, Any]]:
     The label files of large sets are one array of more than a gigabyte.
 
     Raises:
-        FormatError: The file is missing, not JSON, or not an array of objects.
+        FormatError: The file is missing, not JSON, or not an array of objects, or a key occurs twice in one object.
     """
-    decoder = json.JSONDecoder()
+    decoder = json.JSONDecoder(object_pairs_hook=_object)
     try:
         file = Path(path).open(encoding="utf-8-sig")  # noqa: SIM115  (closed by the with below)
     except OSError as error:
@@ -120,6 +121,31 @@ def iter_json_array(path: Path | str) -> Iterator[dict[str, Any]]:
             raise fault(f"not UTF-8 ({error.reason}); save the file as UTF-8") from error
         except RecursionError as error:
             raise fault("nested too deeply; expected a list of flat records") from error
+        except ValueError as error:  # a key that occurs twice, a number of thousands of digits
+            raise fault(f"not usable JSON: {error}; expected a JSON array of records") from error
+
+
+def read_flag(value: Any, where: str) -> bool | None:
+    """A yes or no of a file: a boolean, 0 or 1, or one of these as text; None stays None.
+
+    Raises:
+        DataError: It is anything else.
+    """
+    if value is None or isinstance(value, bool):
+        return value
+    found = _FLAGS.get(str(value).lower()) if isinstance(value, str | int | float) else None
+    if found is None:
+        raise DataError(f"{where} is {show(value)}, expected true, false or null")
+    return found
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        keys = [key for key, _ in pairs]
+        repeated = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"key {show(repeated)} occurs twice in one object")
+    return result
 
 
 class _Loader(_SafeLoader):  # type: ignore[misc, valid-type]
@@ -130,11 +156,12 @@ class _Loader(_SafeLoader):  # type: ignore[misc, valid-type]
         if len(mapping) < len(node.value):
             seen = set()
             for key_node, _ in node.value:
-                if key_node.value in seen:
+                key = self.construct_object(key_node, deep=True)  # 0 and 00 are one key
+                if key in seen:
                     raise yaml.constructor.ConstructorError(
                         None, None, f"key '{key_node.value}' occurs twice", key_node.start_mark
                     )
-                seen.add(key_node.value)
+                seen.add(key)
         return mapping
 
 
@@ -160,4 +187,8 @@ def load_yaml(path: Path | str) -> Any:
         raise FormatError(path, f"not YAML: {error.problem}; expected a YAML document", line=line) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         message = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise FormatError(path, f"not YAML: {message}; expected a YAML document") from error
+    except (LookupError, AttributeError, TypeError) as error:
+        # How PyYAML fails on a value that its tag does not allow, such as `!!bool maybe`.
+        message = f"a value does not fit its tag ({type(error).__name__}: {error})"
         raise FormatError(path, f"not YAML: {message}; expected a YAML document") from error

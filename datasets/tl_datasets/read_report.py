@@ -8,6 +8,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from tl_datasets.errors import printable
+
 # How many places are kept per kind of event, to look at by hand.
 _EXAMPLES = 3
 
@@ -26,6 +28,7 @@ class Event(StrEnum):
     NO_LABEL_FILE = "images without a label file"
     NO_RECORD = "images without a record"
     LABEL_FILE_WITHOUT_IMAGE = "label files without an image"
+    LINK_LEFT_OUT = "images left out: the link leaves the folder or leads nowhere"
     IMAGE_MISSING = "frames dropped: image file missing"
     IMAGE_NOT_CHECKED = "frames kept although their image file is missing"
     SIZE_ASSUMED = "frames with an assumed image size"
@@ -57,10 +60,10 @@ class ReadReport:
             where: File, line or frame, kept as an example.
             detail: Word of the source by which the event is counted apart.
         """
-        self.counts[event, detail] += 1
+        self.counts[event, printable(detail)] += 1
         places = self.examples.setdefault(event, [])
         if len(places) < _EXAMPLES:
-            places.append(str(where))
+            places.append(printable(str(where)))
 
     def count(self, event: Event) -> int:
         """Occurrences of one event over all details."""

@@ -126,6 +126,9 @@ CATEGORIES: tuple[str, ...] = (
     "trailer",
 )
 
+# A housing that is seen from one side is seen from the other in a mirror image.
+MIRRORED_FACING: dict[Facing, Facing] = {Facing.LEFT: Facing.RIGHT, Facing.RIGHT: Facing.LEFT}
+
 # What a mirror image shows. Every pictogram that is absent here is its own mirror image.
 MIRRORED_PICTOGRAM: dict[Pictogram, Pictogram] = {
     Pictogram.ARROW_LEFT: Pictogram.ARROW_RIGHT,

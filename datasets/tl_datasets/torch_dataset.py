@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from tl_datasets.augment import Augmenter, Labelled, paint
 from tl_datasets.catalog import Catalog
-from tl_datasets.errors import DataError, ImageError
+from tl_datasets.errors import DataError, ImageError, TlError
 from tl_datasets.images import read_rgb
 from tl_datasets.label_space import DROP, LabelSpace
 from tl_datasets.letterbox import letterbox
@@ -160,9 +160,8 @@ class FrameDataset(Dataset[Sample]):
             )
         rows = slice(catalog.offsets[index], catalog.offsets[index + 1])
         xyxy, class_id, ignored = catalog.xyxy[rows], self.frames.class_id[rows], self.frames.ignored[rows]
-        for box in xyxy[ignored]:
-            paint(image, box)
         keep = ~ignored & (class_id != DROP)
+        paint(image, xyxy[ignored], xyxy[keep])
         return Labelled(image=image, xyxy=xyxy[keep], class_id=class_id[keep])
 
     def __getitem__(self, index: int) -> Sample:
@@ -187,6 +186,44 @@ class FrameDataset(Dataset[Sample]):
             frame_id=frame_id,
             vanished=made.vanished,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    """An error on its way out of a worker, which would otherwise arrive as the text of a traceback."""
+
+    message: str
+
+
+class _Caught(Dataset):
+    """A dataset whose errors are samples."""
+
+    def __init__(self, dataset: Dataset):
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)  # type: ignore[arg-type]
+
+    def __getitem__(self, index: int) -> Sample | _Fault:
+        try:
+            return self.dataset[index]
+        except TlError as error:
+            return _Fault(str(error))
+
+
+class FrameLoader(DataLoader):
+    """A loader of batches; what is wrong with a frame is raised here, in one line, whichever process met it."""
+
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
+        """Give the batches of one epoch.
+
+        Raises:
+            DataError: An image cannot be read, or has another size than the catalog says.
+        """
+        for batch in super().__iter__():
+            if isinstance(batch, _Fault):
+                raise DataError(batch.message)
+            yield batch
 
 
 def sample_generator(seed: int, epoch: int, frame_id: str) -> np.random.Generator:
@@ -223,14 +260,19 @@ def collate(samples: list[Sample]) -> Batch:
     )
 
 
-def make_loader(dataset: FrameDataset, batch_size: int, workers: int, seed: int, *, pin_memory: bool) -> DataLoader:
+def _collate_caught(samples: list[Sample | _Fault]) -> Batch | _Fault:
+    faults = [sample for sample in samples if isinstance(sample, _Fault)]
+    return faults[0] if faults else collate([sample for sample in samples if not isinstance(sample, _Fault)])
+
+
+def make_loader(dataset: FrameDataset, batch_size: int, workers: int, seed: int, *, pin_memory: bool) -> FrameLoader:
     """A loader whose order follows from (seed, epoch); call `set_epoch` of its dataset and of its sampler."""
-    return DataLoader(
-        dataset,
+    return FrameLoader(
+        _Caught(dataset),
         batch_size=batch_size,
         sampler=EpochSampler(len(dataset), seed),
         num_workers=workers,
-        collate_fn=collate,
+        collate_fn=_collate_caught,
         pin_memory=pin_memory,
         persistent_workers=workers > 0,
         worker_init_fn=_begin_worker if workers else None,

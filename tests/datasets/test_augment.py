@@ -299,12 +299,27 @@ def test_boxes_under_the_smallest_size_are_painted_over():
 
 
 def test_paint_covers_every_pixel_that_the_box_touches():
+    nothing = np.zeros((0, 4))
     image = np.zeros((10, 10, 3), np.uint8)
-    paint(image, np.array([1.5, 2.0, 3.2, 4.0]))
+    paint(image, np.array([[1.5, 2.0, 3.2, 4.0]]), nothing)
     assert (image[2:4, 1:4] == PAD_VALUE).all()
     assert int((image == PAD_VALUE).all(axis=2).sum()) == 6
-    paint(image, np.array([-5.0, 8.5, 2.0, 20.0]))
+    paint(image, np.array([[-5.0, 8.5, 2.0, 20.0]]), nothing)
     assert (image[8:, :2] == PAD_VALUE).all()
+
+
+def test_paint_leaves_what_is_learned():
+    image = np.arange(300, dtype=np.uint8).reshape(10, 10, 3)
+    before = image.copy()
+    paint(image, np.array([[0.0, 0, 8, 8]]), np.array([[2.0, 2, 4, 5]]))
+    assert (image[2:5, 2:4] == before[2:5, 2:4]).all()
+    assert int((image == PAD_VALUE).all(axis=2).sum()) == 64 - 6
+
+
+def test_a_box_without_area_is_no_label():
+    frame = one_box([-20, 40, -10, 60])
+    made = augmenter(scale=[1, 1], translate=0, min_visible=0, min_size_px=0).sample([frame], np.random.default_rng(0))
+    assert (len(made.xyxy), made.vanished) == (0, 0)
 
 
 def test_mosaic_tiles_show_an_object_and_no_padding():

@@ -232,6 +232,59 @@ def test_save_writes_over_nothing_and_leaves_nothing_half(tmp_path, make_catalog
     assert [path.name for path in tmp_path.iterdir()] == ["catalog"]
 
 
+def test_save_takes_an_empty_folder(tmp_path, make_catalog, make_frame):
+    (tmp_path / "catalog").mkdir()
+    make_catalog(make_frame("a")).save(tmp_path / "catalog")
+    assert len(Catalog.open(tmp_path / "catalog")) == 1
+    (tmp_path / "file").write_text("keep")
+    with pytest.raises(DataError, match="exists already and is not an empty folder"):
+        make_catalog(make_frame("a")).save(tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    ("meta", "message"),
+    [
+        ([], "catalog schema None, expected 1"),
+        (5, "catalog schema None, expected 1"),
+        ({"schema_version": 1}, "roots is None, expected the image folder of each source"),
+        ({"schema_version": 1, "roots": ["x"]}, r"roots is \['x'\]"),
+        ({"schema_version": 1, "roots": {"drawn": None}}, r"roots is \{'drawn': None\}"),
+        ({"schema_version": 1, "roots": {"drawn": "a\0b"}}, "expected image folders"),
+    ],
+    ids=["a list", "a number", "no roots", "a list of roots", "a root of null", "a root that is no path"],
+)
+def test_a_catalog_json_of_another_shape(tmp_path, make_catalog, make_frame, meta, message):
+    folder = make_catalog(make_frame("a")).save(tmp_path / "catalog")
+    (folder / "catalog.json").write_text(json.dumps(meta))
+    with pytest.raises(DataError, match=message):
+        Catalog.open(folder)
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value", "message"),
+    [
+        ("frames", "weather", "hail", "frames: weather is 'hail', expected clear, "),
+        ("frames", "label_status", None, "frames: label_status is None, expected labelled"),
+        ("frames", "width_px", "wide", "a column of the frames table has another type"),
+        ("frames", "timestamp_ns", "noon", "a column of the frames table has another type"),
+        ("annotations", "state", "mauve", "annotations: state is 'mauve', expected red"),
+        ("annotations", "category", "lorry", "annotations: category is 'lorry'"),
+        ("annotations", "x1", "left", "a column of the annotations table has another type"),
+        ("annotations", "x1", float("nan"), r"frame 'a' has the box \[nan, 5"),
+        ("annotations", "x2", float("inf"), "expected finite x1 < x2"),
+        ("annotations", "y1", None, "expected finite x1 < x2"),
+        ("annotations", "x1", 50.0, "expected finite x1 < x2"),
+    ],
+)
+def test_open_looks_at_the_contents(tmp_path, make_catalog, make_frame, table, column, value, message):
+    folder = make_catalog(make_frame("a")).save(tmp_path / "catalog")
+    path = folder / f"{table}.parquet"
+    pl.read_parquet(path).with_columns(pl.lit(value).alias(column)).write_parquet(path)
+    with pytest.raises(DataError, match=message) as caught:
+        Catalog.open(folder)
+    assert "\n" not in str(caught.value)
+
+
 def test_open_says_what_is_wrong(tmp_path, make_catalog, make_frame):
     with pytest.raises(DataError, match=r"not a catalog.*tl index"):
         Catalog.open(tmp_path / "absent")

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import zlib
 from io import BytesIO
 
 import numpy as np
@@ -8,7 +10,15 @@ import pytest
 from PIL import Image
 
 from tl_datasets.errors import ImageError
-from tl_datasets.images import list_images, probe_image, read_rgb, resolve_inside, write_rgb, write_whole
+from tl_datasets.images import (
+    list_images,
+    probe_image,
+    read_rgb,
+    resolve_inside,
+    scan_images,
+    write_rgb,
+    write_whole,
+)
 
 
 def lamp(width_px: int = 40, height_px: int = 30) -> np.ndarray:
@@ -31,14 +41,77 @@ def test_grey_and_transparent_images_become_rgb(tmp_path):
     assert read_rgb(tmp_path / "alpha.png").shape == (6, 8, 3)
 
 
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_orientation_is_applied_to_pixels_and_size_alike(tmp_path, orientation):
+def test_exif_orientation_is_applied_to_pixels_and_size_alike(tmp_path, orientation, suffix):
     exif = Image.Exif()
     exif[0x0112] = orientation
-    Image.fromarray(lamp()).save(tmp_path / "a.jpg", exif=exif)
-    width, height, _ = probe_image(tmp_path / "a.jpg")
-    assert read_rgb(tmp_path / "a.jpg").shape[:2] == (height, width)
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(lamp()).save(path, exif=exif)
+    width, height, _ = probe_image(path)
+    assert read_rgb(path).shape[:2] == (height, width)
     assert (width, height) == ((40, 30) if orientation < 5 else (30, 40))
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "webp"])
+def test_orientation_in_xmp_alone_is_left_aside(tmp_path, suffix):
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(lamp()).save(path, xmp=xmp)
+    assert probe_image(path)[:2] == (40, 30)
+    assert read_rgb(path).shape == (30, 40, 3)
+
+
+@pytest.mark.parametrize(
+    ("mode", "form"),
+    [
+        (mode, form)
+        for form, modes in {
+            "JPEG": ("L", "CMYK"),
+            "MPO": ("RGB",),
+            "PNG": ("1", "L", "LA", "P", "RGBA"),
+            "BMP": ("L", "RGB"),
+            "WEBP": ("RGB", "RGBA"),
+            "TIFF": ("1", "L", "RGB", "RGBA"),
+        }.items()
+        for mode in modes
+    ],
+)
+def test_what_is_probed_is_decoded(tmp_path, mode, form):
+    Image.fromarray(lamp()).convert(mode).save(tmp_path / "a.x", form)
+    assert probe_image(tmp_path / "a.x")[:2] == (40, 30)
+    assert read_rgb(tmp_path / "a.x").shape == (30, 40, 3)
+
+
+@pytest.mark.parametrize(
+    ("form", "mode", "options", "message"),
+    [
+        ("ICO", "RGB", {}, "no known image format, [0-9]+ bytes"),
+        ("TGA", "RGB", {}, "no known image format"),
+        ("PCX", "RGB", {}, "no known image format"),
+        ("EPS", "RGB", {}, "no known image format"),
+        ("TIFF", "F", {}, "TIFF of 32-bit numbers"),
+        ("TIFF", "I", {}, "TIFF of 32-bit numbers"),
+        ("TIFF", "RGB", {"compression": "zstd"}, "rare compression"),
+    ],
+)
+def test_what_would_not_be_decoded_is_refused(tmp_path, form, mode, options, message):
+    Image.fromarray(lamp()).convert(mode).save(tmp_path / "a.png", form, **options)
+    with pytest.raises(ImageError, match=message):
+        probe_image(tmp_path / "a.png")
+    with pytest.raises(ImageError, match="do not decode"):
+        read_rgb(tmp_path / "a.png")
+
+
+def test_a_header_that_promises_too_many_pixels(tmp_path):
+    Image.fromarray(lamp()).save(tmp_path / "a.png")
+    data = bytearray((tmp_path / "a.png").read_bytes())
+    data[16:24] = (60_000).to_bytes(4, "big") * 2
+    data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
+    (tmp_path / "a.png").write_bytes(data)
+    for read in (probe_image, read_rgb):
+        with pytest.raises(ImageError, match=r"a\.png: "):
+            read(tmp_path / "a.png")
 
 
 def test_probe_hashes_the_bytes(tmp_path):
@@ -110,6 +183,14 @@ def test_list_images_is_sorted_and_stays_inside(tmp_path, draw_image):
             draw_image(root / name.replace(".PNG", ".png")).rename(root / name)
     (root / "link.png").symlink_to(draw_image(tmp_path / "outside.png"))
     assert [path.relative_to(root).as_posix() for path in list_images(root)] == ["a/1.jpg", "b/2.PNG"]
+    assert scan_images(root) == (list_images(root), [root / "link.png"])
+
+
+def test_a_file_name_that_is_no_text_is_named(tmp_path, draw_image):
+    draw_image(tmp_path / "a.png").rename(tmp_path / os.fsdecode(b"\xff.png"))
+    with pytest.raises(ImageError, match="the file name is not UTF-8") as caught:
+        list_images(tmp_path)
+    str(caught.value).encode()
 
 
 @pytest.mark.parametrize("path", ["../x.png", "/etc/x.png", "a/../../x.png", "..\\x.png"])

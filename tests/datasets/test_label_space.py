@@ -92,6 +92,20 @@ def test_mirrored_classes():
     assert space(text).mirrored == (1, 0, 2, 3, None)
 
 
+def test_sides_are_exchanged_in_a_mirror_image():
+    text = """
+    classes:
+      left: {facing: left}
+      right: {facing: right}
+      back: {facing: back}
+      both: {state: red, facing: [left, right]}
+      known: {state: green, facing: left, pictogram: arrow_left}
+      mirrored: {state: green, facing: right, pictogram: arrow_right}
+      alone: {state: off, facing: left}
+    """
+    assert space(text).mirrored == (1, 0, 2, 3, 5, 4, None)
+
+
 @pytest.mark.parametrize(
     "text",
     [

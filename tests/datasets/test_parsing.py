@@ -81,3 +81,35 @@ def test_yaml_makes_no_objects(tmp_path):
     path.write_text("!!python/object/apply:os.getcwd []")
     with pytest.raises(FormatError, match="line 1: not YAML"):
         parsing.load_yaml(path)
+
+
+@pytest.mark.parametrize("text", ["!!bool maybe", "!!timestamp x", "!!int ''", "!!float x"])
+def test_a_yaml_value_that_its_tag_does_not_allow(tmp_path, text):
+    path = tmp_path / "a.yaml"
+    path.write_text(f"a: {text}")
+    with pytest.raises(FormatError, match="not YAML: "):
+        parsing.load_yaml(path)
+
+
+@pytest.mark.parametrize("text", ["{0: red, 00: green}", "{red: 1, 'red': 2}"])
+def test_yaml_keys_that_are_one_key(tmp_path, text):
+    path = tmp_path / "a.yaml"
+    path.write_text(text)
+    with pytest.raises(FormatError, match="occurs twice"):
+        parsing.load_yaml(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[{"b": {"a": 1, "c": 2, "a": 1}}]', "key 'a' occurs twice in one object"),
+        ('[{"a": ' + "1" * 5000 + "}]", "not usable JSON: Exceeds the limit"),
+    ],
+    ids=["repeated key", "5000 digits"],
+)
+def test_json_that_python_would_take_or_drop_silently(tmp_path, text, message):
+    path = tmp_path / "a.json"
+    path.write_text(text)
+    for read in (parsing.load_json, lambda place: list(parsing.iter_json_array(place))):
+        with pytest.raises(FormatError, match=message):
+            read(path)

@@ -33,13 +33,13 @@ SPACE = LabelSpace.model_validate(
 )
 
 KILLED_RUN = """
-import time, torch
+import multiprocessing, time, torch
 from tl_datasets.torch_dataset import make_loader
 nothing = torch.zeros(0)
 sample = {"image": torch.zeros(3, 8, 8), "xyxy": nothing, "class_id": nothing, "frame_id": "f", "vanished": 0}
 batches = iter(make_loader([sample] * 100, 1, 1, 0, pin_memory=False))
 next(batches)
-print(batches._workers[0].pid, flush=True)
+print(multiprocessing.active_children()[0].pid, flush=True)
 time.sleep(600)
 """
 
@@ -227,6 +227,17 @@ def test_any_number_of_workers_gives_the_same_batches(dataset):
     # Persistent workers must see the new epoch.
     by_id = [dict(zip(batch["frame_ids"], batch["images"], strict=True)) for batch in alone]
     assert not torch.equal((by_id[0] | by_id[1])["f0"], (by_id[2] | by_id[3])["f0"])
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_broken_image_is_one_line_from_any_process(workers, dataset):
+    data = dataset(FULL)
+    data.frames.catalog.image_path(3).write_bytes(b"no image")
+    loader = make_loader(data, 4, workers, 0, pin_memory=False)
+    with pytest.raises(
+        DataError, match=r"f3\.png: 8 bytes that do not decode as an image; replace or remove the file$"
+    ):
+        list(loader)
 
 
 @pytest.mark.skipif(not Path("/proc").exists(), reason="reads /proc")

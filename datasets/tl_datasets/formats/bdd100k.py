@@ -1,6 +1,6 @@
 """BDD100K detection labels of all generations: 2018 (per image and combined), Scalabel, Detection 2020.
 
-A record without labels is a true negative, unless no record of its file has any: then the file holds tags, and its
+A record without labels is a true negative, unless no record of the source has any: then its files hold tags, and its
 frames are unlabelled. An image without a record is unlabelled: 137 train images lost theirs.
 Boxes are documented as inclusive (width = x2 - x1 + 1) and become half-open by adding 1 to x2 and y2.
 Lanes, drivable areas and other labels without `box2d` are skipped and counted.
@@ -9,17 +9,24 @@ Lanes, drivable areas and other labels without `box2d` are skipped and counted.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from tl_datasets.errors import FormatError, ImageError
-from tl_datasets.formats.bdd100k_files import Record, find_images, find_label_files, iter_records
+from tl_datasets.errors import FormatError, ImageError, show
+from tl_datasets.formats.bdd100k_files import (
+    Record,
+    find_images,
+    find_label_files,
+    iter_records,
+    lower_attributes,
+)
 from tl_datasets.formats.box_policy import XYXY, OnBadBox, fit_box
 from tl_datasets.formats.probing import ImageFacts, check_size, probe_ahead
 from tl_datasets.frame import Annotation, Frame
 from tl_datasets.label_maps import Translator, load_label_map
+from tl_datasets.parsing import read_flag
 from tl_datasets.read_report import Event, ReadReport
 from tl_datasets.taxonomy import TRAFFIC_LIGHT
 
@@ -65,28 +72,29 @@ def read(
     label_files = find_label_files(source)
     library = find_images(source, None if images is None else Path(images), required=missing_images != "keep")
     report.root = library.root
+    for link in library.left_out:
+        report.add(Event.LINK_LEFT_OUT, link)
     words = Translator(load_label_map(label_map), source)
     labels = _LabelReader(words=words, report=report, box_convention=box_convention, on_bad_box=on_bad_box)
 
     def records() -> Iterator[Record]:
         seen: dict[str, Path] = {}
-        for label_file in label_files:
-            for record in iter_records(label_file):
-                if record.stem in seen:
-                    raise FormatError(
-                        label_file, f"frame '{record.name}' also has a record in {seen[record.stem]}; expected one"
-                    )
-                seen[record.stem] = label_file
-                image = library.find(record.name, split or record.split)
-                if image is None and missing_images == "error":
-                    raise ImageError(
-                        f"{record.where}: no such image below {library.root}; add it, set images=DIR, or leave such "
-                        "frames out with missing_images=drop"
-                    )
-                if image is None and missing_images == "drop":
-                    report.add(Event.IMAGE_MISSING, record.where)
-                    continue
-                yield record.with_image(image)
+        for record in iter_records(label_files):
+            if record.stem in seen:
+                raise FormatError(
+                    record.file, f"frame {show(record.name)} also has a record in {seen[record.stem]}; expected one"
+                )
+            seen[record.stem] = record.file
+            image = library.find(record.name, split or record.split)
+            if image is None and missing_images == "error":
+                raise ImageError(
+                    f"{record.where}: no such image below {library.root}; add it, set images=DIR, or leave such "
+                    f"frames out with missing_images=drop{library.about_links()}"
+                )
+            if image is None and missing_images == "drop":
+                report.add(Event.IMAGE_MISSING, record.where)
+                continue
+            yield record.with_image(image)
         for image in library.siblings(seen):
             report.add(Event.NO_RECORD, library.root / image)
             if unlabelled == "include":
@@ -126,7 +134,9 @@ class _LabelReader:
 
     def read(self, record: Record, width_px: int, height_px: int) -> Iterator[Annotation]:
         for number, label in enumerate(record.labels or []):
-            annotation = self._annotation(label, record, f"frame {record.name} label {number}", width_px, height_px)
+            annotation = self._annotation(
+                label, record, f"frame {record.name[:200]} label {number}", width_px, height_px
+            )
             if annotation is not None:
                 yield annotation
 
@@ -144,11 +154,11 @@ class _LabelReader:
         if isinstance(meaning, str):
             self.report.add(Event.LABEL_DROPPED, where, detail=word)
             return None
-        attributes = label.get("attributes") or {}
-        if not isinstance(attributes, dict):
-            raise FormatError(record.file, f"{place}: attributes {attributes!r}, expected a mapping")
-        # Tracking files of 2020 wrote the keys with a capital.
-        attributes = {str(key).lower(): value for key, value in attributes.items()}
+        attributes = lower_attributes(label, record.file, place)
+        flags = {
+            name: read_flag(_last(attributes.get(name)), f"{where}: attribute {name}")
+            for name in ("occluded", "truncated", "crowd", "ignored")
+        }
         xyxy = _box(label["box2d"], record.file, place)
         if self.box_convention == "scalabel":
             xyxy = _half_open(xyxy, width_px, height_px)
@@ -156,7 +166,7 @@ class _LabelReader:
             xyxy,
             width_px,
             height_px,
-            truncated=_flag(attributes, "truncated"),
+            truncated=flags["truncated"],
             on_bad_box=self.on_bad_box,
             report=self.report,
             where=where,
@@ -167,12 +177,12 @@ class _LabelReader:
         colour = _last(attributes.get("trafficlightcolor"))
         if meaning.category == TRAFFIC_LIGHT and colour is not None:
             fields = {**fields, "state": self.words.state(colour)}
-        ignored = meaning.ignore or bool(_flag(attributes, "crowd")) or bool(_flag(attributes, "ignored"))
+        ignored = meaning.ignore or bool(flags["crowd"]) or bool(flags["ignored"])
         return Annotation(
             **{**fields, "ignore": ignored},
             xyxy=fitted[0],
             truncated=fitted[1],
-            occluded=_flag(attributes, "occluded"),
+            occluded=flags["occluded"],
             source_label=word,
         )
 
@@ -180,8 +190,8 @@ class _LabelReader:
 def _box(box: Any, file: Path, place: str) -> XYXY:
     try:
         x1, y1, x2, y2 = (float(box[key]) for key in ("x1", "y1", "x2", "y2"))
-    except (KeyError, TypeError, ValueError) as error:
-        raise FormatError(file, f"{place}: box2d {box!r}, expected numbers x1, y1, x2, y2") from error
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise FormatError(file, f"{place}: box2d {show(box)}, expected numbers x1, y1, x2, y2") from error
     return x1, y1, x2, y2
 
 
@@ -200,13 +210,6 @@ def _half_open(xyxy: XYXY, width_px: int, height_px: int) -> XYXY:
 def _last(value: Any) -> Any:
     """The value itself; an older form gives [index, value]."""
     return value[-1] if isinstance(value, list) and value else value
-
-
-def _flag(attributes: Mapping[str, Any], name: str) -> bool | None:
-    value = _last(attributes.get(name))
-    if isinstance(value, str):
-        return {"true": True, "false": False}.get(value.lower())
-    return None if value is None else bool(value)
 
 
 def _size(record: Record, facts: ImageFacts | None, report: ReadReport) -> tuple[int, int]:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tl_datasets.errors import DataError, FormatError
-from tl_datasets.images import list_images
+from tl_datasets.errors import DataError, FormatError, show
+from tl_datasets.formats.probing import declared_side
+from tl_datasets.images import about_links, scan_images
 from tl_datasets.parsing import iter_json_array, load_json
 
 _SPLIT = re.compile(r"(?:^|[_.-])(train|val|test)(?=$|[_.-])")
@@ -46,7 +47,7 @@ class Record:
     @property
     def where(self) -> str:
         """File and frame, for messages."""
-        return f"{self.file} frame {self.name}"
+        return f"{self.file} frame {self.name[:200]}"
 
     def with_image(self, image: str | None) -> Record:
         """The same record with its image found."""
@@ -90,73 +91,96 @@ def _json_files(folder: Path) -> list[Path]:
     return files
 
 
-def iter_records(path: Path) -> Iterator[Record]:
-    """The records of one label file: a list of frames, {"frames": [...]}, or one frame per file.
+def iter_records(paths: Iterable[Path]) -> Iterator[Record]:
+    """The records of all label files: each a list of frames, {"frames": [...]}, or one frame per file.
 
     Raises:
-        FormatError: The file is none of these.
+        FormatError: A file is none of these.
     """
-    with path.open("rb") as file:
-        start = file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
-    if start == b"[":
-        is_labelled = _has_labels(iter_json_array(path))
-        for number, record in enumerate(iter_json_array(path)):
+    paths = list(paths)
+    # Tag files have the same shape and only conditions: where no file has labels, nobody looked.
+    is_labelled = any(
+        isinstance(record, dict) and record.get("labels") is not None for path in paths for record in _objects(path)
+    )
+    for path in paths:
+        for number, record in enumerate(_objects(path)):
             yield _record(record, path, number, is_labelled)
+
+
+def _objects(path: Path) -> Iterator[Any]:
+    """The frames of one label file as they stand there; only a bare list is read piece by piece."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+    except OSError as error:
+        raise FormatError(path, f"cannot be read ({error.strerror}); expected a label file: remove it") from error
+    if start == b"[":
+        yield from iter_json_array(path)
         return
     document = load_json(path)
     if not isinstance(document, dict):
         raise FormatError(path, "expected a list of frames, {'frames': [...]}, or one frame")
     frames = document.get("frames")
-    if isinstance(frames, list) and "name" not in document:
-        is_labelled = _has_labels(frames)
-        for number, record in enumerate(frames):
-            yield _record(record, path, number, is_labelled)
-    elif isinstance(frames, list):
-        yield _per_image_record(document, frames, path)
+    if not isinstance(frames, list):
+        yield document
+    elif "name" in document:
+        yield _per_image_form(document, frames, path)
     else:
-        yield _record(document, path, 0, _has_labels([document]))
+        yield from frames
 
 
-def _has_labels(records: Iterable[Any]) -> bool:
-    """Whether the file is about labels at all; tag files have the same shape and only conditions."""
-    return any(isinstance(record, dict) and record.get("labels") is not None for record in records)
-
-
-def _per_image_record(document: dict[str, Any], frames: list[Any], path: Path) -> Record:
+def _per_image_form(document: dict[str, Any], frames: list[Any], path: Path) -> dict[str, Any]:
     """The 2018 file of one image: name without suffix, and one entry in `frames` with `objects`."""
     if len(frames) != 1 or not isinstance(frames[0], dict):
         raise FormatError(path, f"{len(frames)} frames in a file of one image; expected one")
     name = str(document["name"] or path.stem)
-    merged = {**document, "labels": frames[0].get("objects"), "name": f"{name}.jpg" if "." not in name else name}
-    return _record(merged, path, 0, is_labelled=True)
+    labels = frames[0].get("objects")
+    return {
+        **document,
+        "labels": [] if labels is None else labels,
+        "name": f"{name}.jpg" if "." not in name else name,
+    }
 
 
 def _record(record: Any, path: Path, number: int, is_labelled: bool) -> Record:
     name = record.get("name") if isinstance(record, dict) else None
     if not isinstance(name, str) or not name:
         raise FormatError(path, f"record {number}: expected a frame with a name")
-    attributes, labels, size = record.get("attributes") or {}, record.get("labels"), record.get("size")
-    if not isinstance(attributes, dict):
-        raise FormatError(path, f"frame {name}: attributes are {attributes!r}, expected a mapping")
+    labels = record.get("labels")
     if labels is not None and not isinstance(labels, list):
-        raise FormatError(path, f"frame {name}: labels are {type(labels).__name__}, expected a list")
+        raise FormatError(path, f"frame {name[:200]}: labels are {type(labels).__name__}, expected a list")
     return Record(
         name=name,
         file=path,
-        attributes={str(key).lower(): value for key, value in attributes.items()},
+        attributes=lower_attributes(record, path, f"frame {name[:200]}"),
         labels=(labels or []) if is_labelled else None,
-        size=_declared_size(size, path, name),
+        size=_declared_size(record.get("size"), f"{path} frame {name[:200]}"),
         split=_split_of(path),
     )
 
 
-def _declared_size(size: Any, path: Path, name: str) -> tuple[int, int] | None:
+def lower_attributes(item: Mapping[str, Any], path: Path, place: str) -> dict[str, Any]:
+    """The attributes of a frame or label; tracking files of 2020 wrote the keys with a capital.
+
+    Raises:
+        FormatError: They are no mapping.
+    """
+    attributes = item.get("attributes")
+    if attributes is None:
+        return {}
+    if not isinstance(attributes, dict):
+        raise FormatError(path, f"{place}: attributes are {show(attributes)}, expected a mapping")
+    return {str(key).lower(): value for key, value in attributes.items()}
+
+
+def _declared_size(size: Any, where: str) -> tuple[int, int] | None:
     if size is None:
         return None
-    try:
-        return int(size["width"]), int(size["height"])
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise FormatError(path, f"frame {name}: size {size!r}, expected width and height in pixels") from error
+    if isinstance(size, dict):
+        width, height = (declared_side(size.get(name), f"{where}: {name}") for name in ("width", "height"))
+        if width is not None and height is not None:
+            return width, height
+    raise DataError(f"{where}: size {show(size)}, expected width and height in pixels")
 
 
 def _split_of(path: Path) -> str | None:
@@ -165,13 +189,19 @@ def _split_of(path: Path) -> str | None:
 
 
 class ImageLibrary:
-    """The images below one folder, found by name."""
+    """The images below one folder, found by name.
+
+    Attributes:
+        root: The folder.
+        left_out: Links to images that are not followed.
+    """
 
     def __init__(self, root: Path | None):
         """List the images below a folder; None = there are none."""
         self.root = root or Path()
         self._by_name: dict[str, list[str]] = {}
-        for path in [] if root is None else list_images(root):
+        found, self.left_out = ([], []) if root is None else scan_images(root)
+        for path in found:
             self._by_name.setdefault(path.name, []).append(path.relative_to(self.root).as_posix())
 
     def find(self, name: str, split: str | None) -> str | None:
@@ -180,12 +210,18 @@ class ImageLibrary:
         Raises:
             DataError: Several folders have the name and none is that of the split.
         """
-        found = self._by_name.get(Path(name.replace("\\", "/")).name, [])
+        found = self._by_name.get(PurePosixPath(name.replace("\\", "/")).name, [])
         if len(found) > 1:
             found = [path for path in found if split in Path(path).parts[:-1]] or found
         if len(found) > 1:
-            raise DataError(f"image '{name}' lies in {found[0]} and {found[1]}; set images=DIR to one of the folders")
+            raise DataError(
+                f"image {show(name)} lies in {found[0]} and {found[1]}; set images=DIR to one of the folders"
+            )
         return found[0] if found else None
+
+    def about_links(self) -> str:
+        """What to add to a message about missing images; empty without links."""
+        return about_links(self.left_out)
 
     def absolute(self, path: str | None) -> Path | None:
         """The file of a path relative to the root."""

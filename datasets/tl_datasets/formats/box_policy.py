@@ -58,7 +58,7 @@ def fit_box(
         report.add(Event.BOX_NO_AREA, where)
         return None
     inside = (max(x1, 0.0), max(y1, 0.0), min(x2, float(width_px)), min(y2, float(height_px)))
-    if inside[2] <= inside[0] or inside[3] <= inside[1]:
+    if _is_gone(inside[2] - inside[0], x2 - x1) or _is_gone(inside[3] - inside[1], y2 - y1):
         if on_bad_box == "error":
             raise DataError(
                 f"{where}: box {_show(xyxy)} lies outside its image of {width_px}x{height_px}; "
@@ -72,6 +72,11 @@ def fit_box(
         if truncated is None and kept < (1 - TRUNCATED_SHARE) * (x2 - x1) * (y2 - y1):
             truncated = True
     return inside, truncated
+
+
+def _is_gone(left_px: float, before_px: float) -> bool:
+    """Whether clipping left nothing of a side, or only what the rounding of the file may have added."""
+    return left_px <= 0 or (left_px < ROUNDING_PX and before_px - left_px > ROUNDING_PX)
 
 
 def _show(xyxy: XYXY) -> str:

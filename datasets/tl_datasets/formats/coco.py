@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from tl_datasets.catalog import Catalog
-from tl_datasets.errors import DataError, FormatError, ImageError
+from tl_datasets.errors import DataError, FormatError, ImageError, show
 from tl_datasets.formats.box_policy import OnBadBox, fit_box
 from tl_datasets.formats.coco_document import find_image_root, load_document
 from tl_datasets.formats.coco_words import (
@@ -25,10 +25,11 @@ from tl_datasets.formats.coco_words import (
     read_annotation_attributes,
     read_image_attributes,
 )
-from tl_datasets.formats.probing import ImageFacts, check_size, probe_ahead
+from tl_datasets.formats.probing import ImageFacts, check_size, declared_side, probe_ahead
 from tl_datasets.frame import Annotation, Frame
 from tl_datasets.images import resolve_inside, write_whole
 from tl_datasets.label_maps import LabelFields
+from tl_datasets.parsing import read_flag
 from tl_datasets.read_report import Event, ReadReport
 from tl_datasets.taxonomy import CATEGORIES, LabelStatus
 
@@ -50,7 +51,7 @@ def read(
         source: The JSON file.
         report: Takes the image root, content hashes and counts.
         images: Folder that `file_name` is relative to; None = the first of `.`, `images`, `..` and `../images` beside
-            the file that has the first image.
+            the file that has one of the first images.
         split: Part of all frames; None = the attribute `split` of each image.
         label_map: What the category names mean.
         attributes: Read the attributes of images and annotations that we know.
@@ -70,7 +71,7 @@ def read(
 
     def files() -> Iterator[tuple[str, dict[str, Any], Path | None]]:
         for image_id, record in document.images.items():
-            place = f"image {image_id} ({record['file_name']})"
+            place = f"image {image_id[:80]} ({record['file_name'][:200]})"
             try:
                 file = resolve_inside(root, record["file_name"])
             except ImageError as error:
@@ -89,12 +90,14 @@ def read(
             yield image_id, record, file
 
     def frames() -> Iterator[Frame]:
+        seen: dict[str, str] = {}
         for (image_id, record, _), facts in probe_ahead(files(), lambda item: item[2]):
-            where = f"{path} image {image_id}"
+            where = f"{path} image {image_id[:80]}"
             name = PurePosixPath(record["file_name"].replace("\\", "/")).as_posix()
             width, height = _size(record, facts, where)
             known = read_image_attributes(_attributes(record, where), where) if attributes else {}
             status = known.pop("label_status", None)
+            _check_status(status, known, where)
             found = [
                 annotation
                 for item in boxes.get(image_id, [])
@@ -103,6 +106,14 @@ def read(
             if status is LabelStatus.UNLABELLED and boxes.get(image_id):
                 raise DataError(f"{where}: label_status is unlabelled but it has annotations; expected none")
             frame_id = known.setdefault("frame_id", name.rpartition(".")[0] or name)
+            if frame_id in seen:
+                raise FormatError(
+                    path,
+                    f"images {seen[frame_id]} and {image_id[:80]} are both the frame {show(frame_id)}; expected one "
+                    "record per image: join them, or remove one",
+                )
+            seen[frame_id] = image_id[:80]
+            known.setdefault("sequence", _video(record, where))
             if facts is not None:
                 report.content_hashes[frame_id] = facts.content_hash
             if split is not None:
@@ -193,16 +204,35 @@ def _box_record(annotation: Annotation, number: int, image_id: int, category_ids
 
 
 def _size(record: Mapping[str, Any], facts: ImageFacts | None, where: str) -> tuple[int, int]:
-    width, height = record.get("width"), record.get("height")
-    if not isinstance(width, int) or not isinstance(height, int):
-        if facts is None:
-            raise DataError(f"{where}: neither an image file nor a width and height; expected one of them")
-        return facts.width_px, facts.height_px
+    width, height = (declared_side(record.get(name), f"{where}: {name}") for name in ("width", "height"))
     if facts is not None:
-        check_size(facts, width, height, Path(record["file_name"]), where)
-    elif width <= 0 or height <= 0:
-        raise DataError(f"{where}: size {width}x{height}, expected positive numbers")
+        declared = (facts.width_px if width is None else width, facts.height_px if height is None else height)
+        check_size(facts, *declared, image=Path(record["file_name"]), where=where)
+        return facts.width_px, facts.height_px
+    if width is None or height is None:
+        raise DataError(f"{where}: neither an image file nor a width and height; expected one of them")
     return width, height
+
+
+def _check_status(status: LabelStatus | None, known: Mapping[str, Any], where: str) -> None:
+    categories = known.get("labelled_categories")
+    if status is LabelStatus.PARTIAL and not categories:
+        raise DataError(f"{where}: label_status is partial; expected the attribute labelled_categories to say of what")
+    if status is LabelStatus.LABELLED and categories:
+        raise DataError(
+            f"{where}: label_status is labelled but labelled_categories names {', '.join(categories)}; "
+            "expected the status partial, or no such list"
+        )
+
+
+def _video(record: Mapping[str, Any], where: str) -> str | None:
+    """The sequence of an image whose attributes name none."""
+    video = record.get("video_id")
+    if video is None:
+        return None
+    if isinstance(video, bool) or not isinstance(video, str | int) or not str(video):
+        raise DataError(f"{where}: video_id is {show(video)}, expected a whole number, a text, or null")
+    return str(video)
 
 
 def _attributes(item: Mapping[str, Any], where: str) -> Mapping[str, Any]:
@@ -224,7 +254,7 @@ def _annotation(
     report: ReadReport,
     path: Path,
 ) -> Annotation | None:
-    where = f"{path} annotation {item.get('id', '-')}"
+    where = f"{path} annotation {str(item.get('id', '-'))[:80]}"
     word, meaning = meanings[str(item["category_id"])]
     if isinstance(meaning, str):
         report.add(Event.LABEL_DROPPED, where, detail=word)
@@ -244,7 +274,8 @@ def _annotation(
     if fitted is None:
         return None
     track = item.get("track_id")
-    fields["ignore"] = fields["ignore"] or bool(item.get("iscrowd")) or bool(item.get("ignore"))
+    flags = [read_flag(item.get(name), f"{where}: {name}") for name in ("iscrowd", "ignore")]
+    fields["ignore"] = fields["ignore"] or any(flags)
     return Annotation(xyxy=fitted[0], truncated=fitted[1], track_id=None if track is None else str(track), **fields)
 
 
@@ -252,8 +283,8 @@ def _bbox(item: Mapping[str, Any], where: str) -> tuple[float, float, float, flo
     box = item.get("bbox")
     try:
         x, y, w, h = (float(value) for value in box)  # type: ignore[union-attr]
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{where}: bbox {box!r}, expected four numbers x, y, width, height") from error
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DataError(f"{where}: bbox {show(box)}, expected four numbers x, y, width, height") from error
     if not all(math.isfinite(value) for value in (x, y, w, h)):
-        raise DataError(f"{where}: bbox {box!r} has a number that is not finite; expected x, y, width, height")
+        raise DataError(f"{where}: bbox {show(box)} has a number that is not finite; expected x, y, width, height")
     return x, y, w, h

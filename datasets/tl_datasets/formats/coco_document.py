@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from tl_datasets.errors import FormatError, ImageError
+from tl_datasets.errors import FormatError, ImageError, show
 from tl_datasets.images import resolve_inside
 from tl_datasets.label_maps import DROP, LabelFields, Translator, load_label_map
 from tl_datasets.parsing import load_json
+
+# So many file names are looked for until one image tells where all lie.
+_NAMES_TRIED = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,14 +46,20 @@ def load_document(path: Path, label_map: str | Path) -> CocoDocument:
     if not isinstance(document, dict) or not isinstance(document.get("images"), list):
         raise FormatError(path, "expected a COCO document with images, annotations and categories")
     images = _by_id(document["images"], "image", path)
-    annotations = _boxes_by_image(document.get("annotations") or [], images, path)
+    if not isinstance(document.get("annotations"), list):
+        found = show(document["annotations"]) if "annotations" in document else "absent"
+        raise FormatError(
+            path,
+            f"annotations: {found}, expected a list; write [] only if every image was looked at and holds no object",
+        )
+    annotations = _boxes_by_image(document["annotations"], images, path)
     return CocoDocument(
         path=path, images=images, annotations=annotations, meanings=_meanings(document, label_map, path)
     )
 
 
 def find_image_root(document: CocoDocument, images: Path | None, *, required: bool) -> Path:
-    """The folder that `file_name` is relative to: as given, or the first near the file that has the first image.
+    """The folder that `file_name` is relative to: as given, or one near the file that has an image of the document.
 
     Raises:
         ImageError: There is none and it is required.
@@ -59,12 +69,13 @@ def find_image_root(document: CocoDocument, images: Path | None, *, required: bo
             raise ImageError(f"images: no folder '{images}'")
         return images
     folder = document.path.resolve().parent
-    names = [record["file_name"].replace("\\", "/") for record in document.images.values()]
-    for candidate in (folder, folder / "images", folder.parent, folder.parent / "images"):
-        if names and _has_image(candidate, names[0]):
-            return candidate
+    names = [record["file_name"] for record in islice(document.images.values(), _NAMES_TRIED)]
+    for name in names:
+        for candidate in (folder, folder / "images", folder.parent, folder.parent / "images"):
+            if _has_image(candidate, name):
+                return candidate
     if required and names:
-        raise ImageError(f"{document.path}: no image '{names[0][:200]}' beside or above the file; set images=DIR")
+        raise ImageError(f"{document.path}: no image {show(names[0])} beside or above the file; set images=DIR")
     return folder
 
 
@@ -85,7 +96,7 @@ def _by_id(items: Any, kind: str, path: Path) -> dict[str, dict[str, Any]]:
             raise FormatError(path, f"{kind} number {number}: expected an object with id and {needed}")
         key = str(item["id"])
         if key in result:
-            raise FormatError(path, f"{kind} id {key} occurs twice; expected unique ids")
+            raise FormatError(path, f"{kind} id {key[:80]} occurs twice; expected unique ids")
         result[key] = item
     return result
 
@@ -100,12 +111,14 @@ def _boxes_by_image(items: Any, records: Mapping[str, Any], path: Path) -> dict[
             raise FormatError(path, f"annotation number {number}: expected an object with image_id and category_id")
         if "id" in item:
             if str(item["id"]) in seen:
-                raise FormatError(path, f"annotation id {item['id']} occurs twice; expected unique ids")
+                raise FormatError(path, f"annotation id {str(item['id'])[:80]} occurs twice; expected unique ids")
             seen.add(str(item["id"]))
         image_id = str(item["image_id"])
         if image_id not in records:
             raise FormatError(
-                path, f"annotation {item.get('id', number)}: image {image_id} does not exist; expected an id of images"
+                path,
+                f"annotation {str(item.get('id', number))[:80]}: image {image_id[:80]} does not exist; "
+                "expected an id of images",
             )
         result.setdefault(image_id, []).append(item)
     return result
@@ -120,7 +133,8 @@ def _meanings(
     absent = sorted(set(used) - set(categories))
     if absent:
         raise FormatError(
-            path, f"category {absent[0]} of {used[absent[0]]} annotations does not exist; expected an id of categories"
+            path,
+            f"category {absent[0][:80]} of {used[absent[0]]} annotations does not exist; expected an id of categories",
         )
     words = Translator(load_label_map(label_map), path)
     result: dict[str, tuple[str, LabelFields | str]] = {}

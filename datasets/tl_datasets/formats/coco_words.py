@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
-from tl_datasets.errors import DataError
+from tl_datasets.errors import DataError, show
 from tl_datasets.label_maps import normalise_word
+from tl_datasets.parsing import read_flag
 from tl_datasets.taxonomy import (
     CATEGORIES,
     Facing,
@@ -50,7 +51,7 @@ def read_annotation_attributes(attributes: Mapping[str, Any], where: str) -> dic
     }
     for name in ANNOTATION_FLAGS:
         if name in attributes:
-            found[name] = _flag(attributes[name], f"{where}: attribute {name}")
+            found[name] = read_flag(attributes[name], f"{where}: attribute {name}")
     if "aspects" in attributes:
         found["aspects"] = _whole(attributes["aspects"], f"{where}: attribute aspects", 1, 4)
     if "source_label" in attributes:
@@ -78,13 +79,13 @@ def read_image_attributes(attributes: Mapping[str, Any], where: str) -> dict[str
         found["timestamp_ns"] = _whole(attributes["timestamp_ns"], f"{where}: attribute timestamp_ns", 0, 2**63 - 1)
     if attributes.get("label_status") is not None:
         found["label_status"] = _word(attributes["label_status"], LabelStatus, f"{where}: attribute label_status")
-    if attributes.get("labelled_categories"):
+    if attributes.get("labelled_categories") is not None:
         words = attributes["labelled_categories"]
         if not isinstance(words, list):
-            raise DataError(f"{where}: attribute labelled_categories is {words!r}, expected a list of categories")
+            raise DataError(f"{where}: attribute labelled_categories is {show(words)}, expected a list of categories")
         wrong = [word for word in words if word not in CATEGORIES]
         if wrong:
-            raise DataError(f"{where}: labelled category '{wrong[0]}', expected one of {', '.join(CATEGORIES)}")
+            raise DataError(f"{where}: labelled category {show(wrong[0])}, expected one of {', '.join(CATEGORIES)}")
         found["labelled_categories"] = tuple(words)
     return found
 
@@ -95,19 +96,10 @@ def _word(value: Any, words: type[StrEnum], where: str) -> StrEnum | None:
     word = normalise_word(value).replace("/", "_")
     if word not in list(words):
         raise DataError(
-            f"{where} is '{value}', expected one of {', '.join(words)}, or null; "
+            f"{where} is {show(value)}, expected one of {', '.join(words)}, or null; "
             "or set attributes=false to leave attributes aside"
         )
     return words(word)
-
-
-def _flag(value: Any, where: str) -> bool | None:
-    if value is None or isinstance(value, bool):
-        return value
-    word = str(value).lower()
-    if word not in {"true", "false", "0", "1"}:
-        raise DataError(f"{where} is '{value}', expected true, false or null")
-    return word in {"true", "1"}
 
 
 def _whole(value: Any, where: str, lowest: int, highest: int) -> int | None:
@@ -118,7 +110,7 @@ def _whole(value: Any, where: str, lowest: int, highest: int) -> int | None:
     except (TypeError, ValueError, OverflowError) as error:
         raise DataError(f"{where} is not a whole number; expected one, or null") from error
     if not lowest <= number <= highest:
-        raise DataError(f"{where} is {number}, expected {lowest} to {highest}")
+        raise DataError(f"{where} is {show(number)}, expected {lowest} to {highest}")
     return number
 
 

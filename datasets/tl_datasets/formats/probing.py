@@ -7,15 +7,17 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from tl_datasets.errors import ImageError
+from tl_datasets.errors import DataError, ImageError, show
 from tl_datasets.images import probe_image
 
 Item = TypeVar("Item")
 
 _WORKERS = 4
 _AHEAD = 64
+# More pixels on a side than any camera has: a declared size beyond is a fault of the file.
+_MAX_SIDE_PX = 100_000
 
 
 class ImageFacts(NamedTuple):
@@ -59,6 +61,25 @@ def probe_ahead(
             for _, future in queue:
                 if future is not None:
                     future.cancel()
+
+
+def declared_side(value: Any, where: str) -> int | None:
+    """A width or height as an annotation file declares it: a whole number, also as 1280.0 or "1280"; None stays None.
+
+    Raises:
+        DataError: It is anything else, or no number of pixels that an image can have.
+    """
+    if value is None:
+        return None
+    number = None
+    if isinstance(value, str | int | float) and not isinstance(value, bool):
+        try:
+            number = float(value)
+        except (ValueError, OverflowError):
+            number = None
+    if number is None or not 1 <= number <= _MAX_SIDE_PX or number != int(number):
+        raise DataError(f"{where} is {show(value)}, expected a whole number of pixels from 1 to {_MAX_SIDE_PX}")
+    return int(number)
 
 
 def check_size(facts: ImageFacts, width_px: int, height_px: int, image: Path, where: object) -> None:

@@ -23,6 +23,9 @@ from tl_datasets.parsing import load_json
 from tl_datasets.read_report import Event, ReadReport
 from tl_datasets.taxonomy import TRAFFIC_LIGHT, State
 
+# Text files that stand beside label files and are none.
+_NO_LABEL_FILES = frozenset({"classes.txt", "train.txt", "val.txt", "test.txt"})
+
 
 def read(
     source: Path | str,
@@ -76,7 +79,7 @@ def read(
         raise UsageError(f"{source}: no class names; give them by id, for example names=red,green,yellow")
     _check_items(layout, missing)
     fields = _class_fields(class_names, meanings, layout)
-    side_files = None if states is None else _SideFiles(Path(source), Path(states), states_map, missing_state)
+    side_files = None if states is None else _SideFiles(layout, Path(source), Path(states), states_map, missing_state)
     report.root, report.total = layout.root, len(layout.items)
     _count_files(layout, report)
 
@@ -152,19 +155,26 @@ def _annotations(
 
 
 class _SideFiles:
-    """States beside the label files: `<stem>_<i>.json` with {"state": k} for row i."""
+    """States beside the label files: `<stem>_<i>.json` with {"state": k} for row i.
 
-    def __init__(self, source: Path, folder: Path, states_map: str, missing_state: str):
+    They lie in the sub-folder of their image, or, where no other image has its name, all in one folder.
+    """
+
+    def __init__(self, layout: Layout, source: Path, folder: Path, states_map: str, missing_state: str):
         candidates = [(source if source.is_dir() else source.parent) / folder, folder]
         found = next((candidate for candidate in candidates if candidate.is_dir()), None)
         if found is None:
             raise UsageError(f"states: no folder '{folder}' in {source} or in the working directory")
         self.folder = found
+        self.stems = Counter(Path(item.path).stem for item in layout.items)
         self.missing_state = missing_state
         self.words = Translator(load_label_map(states_map), found)
 
     def _path(self, item: Item, position: int) -> Path:
-        return self.folder / f"{Path(item.path).stem}_{position}.json"
+        path = Path(item.path)
+        name = f"{path.stem}_{position}.json"
+        own = self.folder / path.parent / name
+        return own if own.is_file() or self.stems[path.stem] > 1 else self.folder / name
 
     def check_number(self, item: Item, rows: int) -> None:
         """A side file beyond the last row means that rows were removed, so that all later states are shifted."""
@@ -178,6 +188,11 @@ class _SideFiles:
     def state(self, item: Item, row: Row, report: ReadReport) -> State | None:
         path = self._path(item, row.position)
         if not path.is_file():
+            if (self.folder / path.name).is_file():
+                raise FormatError(
+                    self.folder / path.name,
+                    f"two images are named '{Path(item.path).stem}'; expected one state file for each, such as {path}",
+                )
             if self.missing_state == "unknown":
                 report.add(Event.STATE_MISSING, path)
                 return State.UNKNOWN
@@ -230,26 +245,20 @@ def _used_classes(layout: Layout) -> Counter[int]:
 def _class_message(class_id: int, layout: Layout, class_names: Sequence[str]) -> str:
     used = _used_classes(layout)
     n = len(class_names)
-    message = f"class {class_id}, expected 0 to {n - 1} ({', '.join(class_names)})"
+    message = f"class {str(class_id)[:20]}, expected 0 to {n - 1} ({', '.join(class_names)})"
     if max(used) == n and not used[0]:
         return f"{message}; the files use 1 to {n} and never 0: they seem to count from 1, subtract 1 from each class"
     return f"{message}; correct the row or the names"
 
 
 def _count_files(layout: Layout, report: ReadReport) -> None:
+    for link in layout.left_out:
+        report.add(Event.LINK_LEFT_OUT, link)
     expected = {item.label_file for item in layout.items}
     for item in layout.items:
         if not item.label_file.is_file():
             report.add(Event.NO_LABEL_FILE, item.label_file)
-    for folder in sorted({path.parent for path in expected}):
-        if not folder.is_dir():
-            continue
-        for path in sorted(folder.glob("*.txt")):
-            if path not in expected and path.name not in {
-                "classes.txt",
-                "obj.names",
-                "train.txt",
-                "val.txt",
-                "test.txt",
-            }:
-                report.add(Event.LABEL_FILE_WITHOUT_IMAGE, path)
+    found = {path for folder in layout.label_roots for path in folder.rglob("*.txt")}
+    for path in sorted(found - expected):
+        if path.name not in _NO_LABEL_FILES and not path.name.lower().startswith("readme"):
+            report.add(Event.LABEL_FILE_WITHOUT_IMAGE, path)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tl_datasets.errors import FormatError, ImageError, UsageError
-from tl_datasets.images import IMAGE_SUFFIXES, list_images, resolve_inside
+from tl_datasets.errors import FormatError, ImageError, UsageError, show
+from tl_datasets.images import IMAGE_SUFFIXES, about_links, resolve_inside, scan_images
 from tl_datasets.parsing import load_yaml, read_text
 
 _SPLITS = {"train": "train", "val": "val", "validation": "val", "valid": "val", "test": "test"}
@@ -35,10 +35,21 @@ class Item:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """A YOLO data set as found on disk."""
+    """A YOLO data set as found on disk.
+
+    Attributes:
+        root: Folder that the paths of the images are relative to.
+        items: The images.
+        label_roots: Folders below which every text file is a label file.
+        left_out: Links to images that are not followed.
+        class_names: By id; None = the data set has none.
+        names_from: Who names the classes, for messages.
+    """
 
     root: Path
     items: tuple[Item, ...]
+    label_roots: frozenset[Path]
+    left_out: tuple[Path, ...]
     class_names: tuple[str, ...] | None
     names_from: str
 
@@ -87,22 +98,42 @@ def class_names_from(names: Any, where: str) -> tuple[str, ...]:
     """
     if isinstance(names, dict):
         try:
-            by_id = {int(key): str(value) for key, value in names.items()}
+            by_id = {_class_id(key): str(value) for key, value in names.items()}
         except (TypeError, ValueError) as error:
             raise UsageError(f"{where}: {error}; expected ids 0, 1, 2 ... as keys") from error
         if sorted(by_id) != list(range(len(names))):
-            raise UsageError(f"{where}: ids {sorted(by_id)}, expected 0 to {len(names) - 1} without a gap")
+            raise UsageError(f"{where}: ids {show(sorted(by_id))}, expected 0 to {len(names) - 1} without a gap")
         result = tuple(by_id[index] for index in range(len(names)))
     elif isinstance(names, str):
-        lines = read_text(names).splitlines() if Path(names).is_file() else names.split(",")
+        lines = read_text(names).splitlines() if _is_file(names) else names.split(",")
         result = tuple(line.strip() for line in lines if line.strip())
     elif isinstance(names, list | tuple):
         result = tuple(str(name) for name in names)
     else:
         raise UsageError(f"{where}: {type(names).__name__}, expected a list of class names or a mapping id: name")
     if not result or len(set(result)) != len(result):
-        raise UsageError(f"{where}: {list(result)}, expected at least one name and none twice")
+        raise UsageError(f"{where}: {show(list(result))}, expected at least one name and none twice")
     return result
+
+
+def _class_id(key: Any) -> int:
+    if isinstance(key, bool) or not isinstance(key, int | str):
+        raise ValueError(f"id {show(key)}")
+    return int(key)
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except (OSError, ValueError):  # names in one line may be too long for a path
+        return False
+
+
+def _label_root(image: Path, place: Path) -> Path:
+    """The folder that holds the label files of a folder of images, and of no other one."""
+    label_file, mirror = label_file_of(image), label_file_of(place / image.name).parent
+    labels = next((folder for folder in label_file.parents if folder.name == "labels"), label_file.parent)
+    return mirror if mirror.is_relative_to(labels) else labels
 
 
 def label_file_of(image: Path) -> Path:
@@ -124,13 +155,22 @@ def _from_folders(
         labels = Path("labels")
     label_root = None if labels is None else _folder(source, labels, "labels")
     items = []
-    for image in list_images(image_root):
+    found, left_out = scan_images(image_root)
+    for image in found:
         relative = image.relative_to(image_root)
         label_file = label_root / relative.with_suffix(".txt") if label_root else label_file_of(image)
         items.append(Item(path=relative.as_posix(), label_file=label_file, split=None))
     if not items:
-        raise ImageError(f"{image_root}: no image in it; expected {', '.join(sorted(IMAGE_SUFFIXES))}; set images=DIR")
-    return Layout(root=image_root, items=tuple(items), class_names=class_names, names_from="names")
+        expected = ", ".join(sorted(IMAGE_SUFFIXES))
+        raise ImageError(f"{image_root}: no image in it; expected {expected}; set images=DIR{about_links(left_out)}")
+    return Layout(
+        root=image_root,
+        items=tuple(items),
+        label_roots=frozenset([label_root] if label_root else [_label_root(image, image_root) for image in found]),
+        left_out=tuple(left_out),
+        class_names=class_names,
+        names_from="names",
+    )
 
 
 def _folder(source: Path, folder: Path, option: str) -> Path:
@@ -152,6 +192,8 @@ def _from_yaml(
         class_names = _declared_names(data, path)
     root = _root(data, path, images)
     items: dict[str, Item] = {}
+    left_out: list[Path] = []
+    label_roots: set[Path] = set()
     declared = [key for key in _SPLITS if data.get(key)]
     if not declared:
         raise FormatError(path, "names no images; expected train, val or test")
@@ -160,7 +202,8 @@ def _from_yaml(
             raise UsageError(f"parts: {path} has no '{absent[0]}'; it has {', '.join(declared)}")
         declared = [key for key in declared if key in parts]
     for key in declared:
-        for image in _images_of(data[key], key, root, path):
+        for image, place in _images_of(data[key], key, root, path, left_out):
+            label_roots.add(_label_root(image, place))
             relative = image.relative_to(root).as_posix()
             split = _SPLITS[key]
             if relative in items and items[relative].split != split:
@@ -170,7 +213,14 @@ def _from_yaml(
             items.setdefault(relative, Item(path=relative, label_file=label_file_of(image), split=split))
     if not items:
         raise FormatError(path, f"no image below {root} in {', '.join(declared)}; expected image files")
-    return Layout(root=root, items=tuple(items.values()), class_names=class_names, names_from=str(path))
+    return Layout(
+        root=root,
+        items=tuple(items.values()),
+        label_roots=frozenset(label_roots),
+        left_out=tuple(dict.fromkeys(left_out)),
+        class_names=class_names,
+        names_from=str(path),
+    )
 
 
 def _declared_names(data: dict[str, Any], path: Path) -> tuple[str, ...] | None:
@@ -181,8 +231,8 @@ def _declared_names(data: dict[str, Any], path: Path) -> tuple[str, ...] | None:
         names = class_names_from(data["names"], "names")
     except UsageError as error:
         raise FormatError(path, str(error)) from error
-    if count is not None and count != len(names):
-        raise FormatError(path, f"nc is {count} but names has {len(names)}; expected the same number")
+    if count is not None and count != len(names) and str(count).strip() != str(len(names)):
+        raise FormatError(path, f"nc is {show(count)} but names has {len(names)}; expected the same number")
     return names
 
 
@@ -192,25 +242,47 @@ def _root(data: dict[str, Any], path: Path, images: Path | None) -> Path:
             raise UsageError(f"images: no folder '{images}'")
         return images.resolve()
     folder = path.parent.resolve()
-    root = (folder / str(data.get("path") or "")).resolve()
+    below = str(data.get("path") or "")
+    root = _existing(folder, below)
+    if root is None or not root.is_dir():
+        raise FormatError(path, f"path {show(below)}: no such folder in {folder}; set images=DIR")
     if not root.is_relative_to(folder):
-        raise FormatError(path, f"path '{data['path']}' leaves {folder}; to allow that, set images=DIR")
-    if not root.is_dir():
-        raise FormatError(path, f"path '{data['path']}': no folder {root}; set images=DIR")
+        raise FormatError(path, f"path {show(below)} leaves {folder}; to allow that, set images=DIR")
     return root
 
 
-def _images_of(value: Any, key: str, root: Path, path: Path) -> Iterator[Path]:
+def _existing(base: Path, text: str) -> Path | None:
+    """A file or folder; None where there is none, or the text cannot be a path."""
+    try:
+        place = (base / text).resolve()
+        return place if place.exists() else None
+    except (OSError, ValueError, RuntimeError):  # too long, a NUL character, links in a circle
+        return None
+
+
+def _images_of(value: Any, key: str, root: Path, path: Path, left_out: list[Path]) -> Iterator[tuple[Path, Path]]:
+    """The images of one key, each with the folder that was named; links not followed are added to `left_out`."""
     for entry in value if isinstance(value, list) else [value]:
         if not isinstance(entry, str):
-            raise FormatError(path, f"{key}: {entry!r}, expected a folder, a list file, or a list of them")
+            raise FormatError(path, f"{key}: {show(entry)}, expected a folder, a list file, or a list of them")
         place = _place(entry, key, root, path)
         if place.is_dir():
-            yield from list_images(place)
+            found, links = scan_images(place)
+            left_out.extend(links)
+            if not found:
+                raise FormatError(path, _no_image(key, entry) + about_links(links))
+            yield from ((image, place) for image in found)
         elif place.suffix.lower() == ".txt":
-            yield from _listed_images(place, root)
+            found = list(_listed_images(place, root))
+            if not found:
+                raise FormatError(path, _no_image(key, entry))
+            yield from ((image, image.parent) for image in found)
         else:
-            raise FormatError(path, f"{key}: '{entry}' is neither a folder nor a .txt list of images")
+            raise FormatError(path, f"{key}: {show(entry)} is neither a folder nor a .txt list of images")
+
+
+def _no_image(key: str, entry: str) -> str:
+    return f"{key}: no image in {show(entry)}; add images, remove the key, or name the other parts with parts=..."
 
 
 def _place(entry: str, key: str, root: Path, path: Path) -> Path:
@@ -219,15 +291,15 @@ def _place(entry: str, key: str, root: Path, path: Path) -> Path:
         tries.append(tries[-1][3:])
     # Exports of Roboflow write ../train/images for what lies beside the data.yaml.
     for text in tries:
-        place = (root / text.replace("\\", "/")).resolve()
-        if place.exists() and place.is_relative_to(root):
+        place = _existing(root, text.replace("\\", "/"))
+        if place is not None and place.is_relative_to(root):
             return place
-    if (root / entry).exists():
-        raise FormatError(path, f"{key}: '{entry}' leaves {root}; to allow that, set images=DIR to a folder above")
+    if _existing(root, entry) is not None:
+        raise FormatError(path, f"{key}: {show(entry)} leaves {root}; to allow that, set images=DIR to a folder above")
     raise FormatError(
         path,
-        f"{key}: no '{entry}' in {root}; expected a folder or a .txt list; set images=DIR, or name the parts that are "
-        "there with parts=...",
+        f"{key}: no {show(entry)} in {root}; expected a folder or a .txt list; set images=DIR, or name the parts that "
+        "are there with parts=...",
     )
 
 
@@ -241,8 +313,8 @@ def _listed_images(listing: Path, root: Path) -> Iterator[Path]:
             image = resolve_inside(root, str(base / entry.replace("\\", "/")))
         except ImageError as error:
             raise FormatError(
-                listing, f"'{entry}' leaves {root}; set images=DIR to a folder above", line=line
+                listing, f"{show(entry)} leaves {root}; set images=DIR to a folder above", line=line
             ) from error
         if not image.is_file():
-            raise FormatError(listing, f"no image '{entry}' in {root}; expected a path relative to it", line=line)
+            raise FormatError(listing, f"no image {show(entry)} in {root}; expected a path relative to it", line=line)
         yield image

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from tl_datasets.errors import FormatError
+from tl_datasets.errors import FormatError, show
 from tl_datasets.parsing import read_text
 
 # Annotation tools let boxes run a little over the edge; the ultralytics trainer allows the same share.
@@ -59,13 +59,15 @@ def read_rows(path: Path) -> tuple[list[Row], list[Row]]:
 
 def _numbers(words: list[str], path: Path, line: int) -> tuple[float, ...]:
     try:
-        numbers = tuple(float(word) for word in words)
+        numbers = tuple(map(float, words))
     except ValueError as error:
-        raise FormatError(path, f"{error}; expected numbers: class cx cy w h", line=line) from error
+        reason = str(error)  # quotes the word, which may be long
+        reason = reason if len(reason) < 100 else f"{reason[:97]}..."
+        raise FormatError(path, f"{reason}; expected numbers: class cx cy w h", line=line) from error
     if not all(math.isfinite(number) for number in numbers):
         raise FormatError(path, "a number is NaN or infinite; expected finite numbers: class cx cy w h", line=line)
     if numbers[0] < 0 or numbers[0] != int(numbers[0]):
-        raise FormatError(path, f"class '{words[0]}', expected a whole number from 0", line=line)
+        raise FormatError(path, f"class {show(words[0])}, expected a whole number from 0", line=line)
     return numbers
 
 

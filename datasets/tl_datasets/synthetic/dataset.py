@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import shutil
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -24,7 +26,7 @@ def write_dataset(
     quality: int = 92,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Frame]:
-    """Draw sequences and store their images as `out_dir/images/<sequence>/<nnnn>.jpg`.
+    """Draw sequences and store their images as `out_dir/images/<sequence>/<nnnn>.jpg`; they appear all together.
 
     Args:
         specs: Sequences with different names.
@@ -51,22 +53,29 @@ def write_dataset(
         raise DataError(f"{out_dir}: JPEG quality {quality}, expected 1 to 100")
     n_frames = sum(spec.n_frames for spec in specs)
     frames: list[Frame] = []
-    for spec in specs:
-        for frame, image in render_sequence(spec):
-            _write_jpeg(out_dir / frame.path, image, quality)
-            frames.append(frame)
-            if progress is not None:
-                progress(len(frames), n_frames)
+    target = out_dir.resolve()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    try:
+        for spec in specs:
+            for frame, image in render_sequence(spec):
+                _write_jpeg(temporary / frame.path, image, quality)
+                frames.append(frame)
+                if progress is not None:
+                    progress(len(frames), n_frames)
+        temporary.chmod(0o755)
+        temporary.rename(target)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
     _LOGGER.info("drew %d frames of %d sequences into %s", len(frames), len(specs), out_dir)
     return frames
 
 
 def _write_jpeg(path: Path, image: NDArray[np.uint8], quality: int) -> None:
-    """Store an RGB image; the file appears whole under its name."""
+    """Store an RGB image."""
     path.parent.mkdir(parents=True, exist_ok=True)
     done, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not done:
         raise DataError(f"{path}: the image of {image.shape} could not be encoded as JPEG")
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_bytes(data.tobytes())
-    temporary.replace(path)
+    path.write_bytes(data.tobytes())

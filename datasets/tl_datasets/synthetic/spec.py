@@ -130,6 +130,8 @@ def plan_sequences(
             f"drawn data set: {n_sequences} sequences, {len(weathers)} weathers, {len(times_of_day)} times of day; "
             "expected at least 1 of each"
         )
+    if seed < 0:
+        raise DataError(f"drawn data set: seed is {seed}, expected 0 or more")
     if not 0 <= head_density <= 3:
         raise DataError(f"drawn data set: head_density is {head_density}, expected a number in [0, 3]")
     pairs = _deal(list(weathers), list(times_of_day))

@@ -38,6 +38,11 @@ def light(**box2d) -> dict:
     return {"category": "traffic light", "attributes": {}, "box2d": {"x1": 10, "y1": 20, "x2": 14, "y2": 30, **box2d}}
 
 
+def boxes(*changes: dict) -> dict:
+    """A label file of one frame, with a light per change."""
+    return {"labels/det_20/det_train.json": [{**FRAME, "labels": [{**light(), **change} for change in changes]}]}
+
+
 @pytest.fixture
 def make_source(tmp_path, draw_image):
     """A folder as in the archive, from label documents by path, and images for the given names."""
@@ -205,6 +210,61 @@ def test_negative_unlabelled_and_tags(make_source):
     assert {frame.label_status for frame in read(source, report=ReadReport())} == {"unlabelled"}
 
 
+def test_whether_anybody_labelled_is_decided_over_all_files(make_source):
+    other = {"name": "b1b1b1b1-00000001.jpg"}
+    documents = {"labels/100k/val/0.json": other, "labels/100k/val/1.json": FRAME}
+    source = make_source(documents, [f"val/{FRAME['name']}", f"val/{other['name']}"])
+    frames = list(read(source, report=ReadReport()))
+    assert {frame.frame_id: frame.label_status for frame in frames} == {
+        "b1b1b1b1-00000001": "labelled",
+        "0a0a0b1a-7c39d841": "labelled",
+    }
+    (source / "labels/100k/val/1.json").write_text(json.dumps({"name": FRAME["name"]}))
+    assert {frame.label_status for frame in read(source, report=ReadReport())} == {"unlabelled"}
+
+
+@pytest.mark.parametrize(
+    ("value", "flag"),
+    [(True, True), (1, True), ("true", True), (0, False), ("False", False), (None, None), ([3, True], True)],
+)
+def test_ways_to_write_a_flag(make_source, value, flag):
+    (lamp,) = only_frame(make_source(boxes({"attributes": {"occluded": value}}))).annotations or ()
+    assert lamp.occluded is flag
+
+
+@pytest.mark.parametrize("width", [0, -5, float("nan"), True, 10**12, 10**400, None, "wide"])
+def test_a_declared_size_that_no_image_has(make_source, width):
+    record = {**FRAME, "name": "gone.jpg", "size": {"width": width, "height": 720}}
+    source = make_source({"labels/det_20/det_train.json": [record]})
+    with pytest.raises(DataError, match=r"gone\.jpg: (width is|size )"):
+        list(read(source, report=ReadReport(), missing_images="keep"))
+
+
+def test_links_that_are_not_followed_are_counted(make_source, tmp_path, draw_image):
+    source = make_source({"labels/det_20/det_train.json": [FRAME]}, images=("train/other.jpg",))
+    draw_image(tmp_path / "store" / FRAME["name"])
+    link = source / "images/100k/train" / FRAME["name"]
+    link.symlink_to(tmp_path / "store" / FRAME["name"])
+    with pytest.raises(ImageError, match=r"no such image .*1 links that leave the folder"):
+        list(read(source, report=ReadReport()))
+    report = ReadReport()
+    assert list(read(source, report=report, missing_images="drop")) == []
+    assert report.count(Event.LINK_LEFT_OUT) == 1
+
+
+def test_a_link_that_leads_nowhere_is_no_label_file(make_source):
+    source = make_source({"labels/det_20/det_train.json": [FRAME]})
+    (source / "labels/det_20/det_val.json").symlink_to("nowhere")
+    with pytest.raises(FormatError, match=r"det_val\.json: cannot be read"):
+        list(read(source, report=ReadReport()))
+
+
+def test_half_a_character_in_a_name_is_named(make_source):
+    source = make_source({"labels/det_20/det_train.json": [{**FRAME, "name": "\ud800.jpg"}]})
+    with pytest.raises(DataError, match="half of a character"):
+        index(source, "bdd100k", missing_images="keep")
+
+
 def test_images_of_other_parts_are_not_taken_for_lost_records(make_source):
     names = ["train/0a0a0b1a-7c39d841.jpg", "val/b1b1b1b1-00000001.jpg", "test/c0c0c0c0-00000001.jpg"]
     source = make_source({"labels/det_20/det_train.json": [FRAME]}, names)
@@ -231,6 +291,16 @@ def test_images_of_other_parts_are_not_taken_for_lost_records(make_source):
             r"several generations",
         ),
         ({"labels/readme.txt": "x"}, r"no .json file"),
+        (boxes({"attributes": {"crowd": "maybe"}}), r"attribute crowd is 'maybe', expected true, false or null"),
+        (boxes({"attributes": {"occluded": 2}}), r"attribute occluded is 2"),
+        (boxes({"attributes": {"Truncated": {"a": 1}}}), r"attribute truncated is \{'a': 1\}"),
+        (boxes({"attributes": []}), r"label 0: attributes are \[\], expected a mapping"),
+        (boxes({"attributes": ""}), r"label 0: attributes are '', expected a mapping"),
+        (boxes({"box2d": {"x1": 10**400, "y1": 1, "x2": 2, "y2": 3}}), r"box2d .*\.\.\., expected numbers"),
+        ({"labels/det_20/det_train.json": [{**FRAME, "attributes": []}]}, r"attributes are \[\], expected a mapping"),
+        ({"labels/det_20/det_train.json": '[{"a": ' + "1" * 5000 + "}]"}, r"line 1: not usable JSON: Exceeds"),
+        ({"labels/det_20/det_train.json": '[{"name": "a", "name": "b"}]'}, r"line 1: .*key 'name' occurs twice"),
+        ({"labels/det_20/det_train.json/x.txt": ""}, r"det_train\.json: cannot be read \(Is a directory\)"),
         (
             {"labels/det_20/det_train.json": [{**FRAME, "attributes": {"weather": "hail", "scene": "moon"}}]},
             r"weather 'hail' \(1\), scene 'moon' \(1\)",

@@ -37,6 +37,16 @@ def document(**changes) -> dict:
     return {**base, **changes}
 
 
+def with_image(**fields) -> dict:
+    """The minimal file with other fields of its image."""
+    return document(images=[{"id": 100, "file_name": "a.png", **fields}])
+
+
+def with_box(**fields) -> dict:
+    """The minimal file with other fields of its box."""
+    return document(annotations=[{**document()["annotations"][0], **fields}])
+
+
 @pytest.fixture
 def make_file(tmp_path, draw_image):
     def make(content: dict | str, images=("a.png",)) -> Path:
@@ -79,10 +89,58 @@ def test_ids_may_be_texts_and_paths_may_have_backslashes(make_file):
 
 
 @pytest.mark.parametrize("key", ["iscrowd", "ignore"])
-def test_crowd_and_ignore_are_ignore_areas(make_file, key):
-    content = document()
-    content["annotations"][0][key] = 1
-    assert only_annotation(make_file(content)).ignore is True
+@pytest.mark.parametrize(
+    ("value", "ignore"),
+    [(1, True), ("1", True), (True, True), (0, False), ("0", False), ("false", False), (0.0, False), (None, False)],
+)
+def test_crowd_and_ignore_are_ignore_areas(make_file, key, value, ignore):
+    assert only_annotation(make_file(with_box(**{key: value}))).ignore is ignore
+
+
+@pytest.mark.parametrize("size", [{"width": 64.0, "height": "48"}, {"width": 64}, {"height": "48.0"}, {"width": None}])
+def test_ways_to_declare_the_right_size(make_file, size):
+    frames, _ = read_all(make_file(with_image(**size)))
+    assert (frames[0].width_px, frames[0].height_px) == (64, 48)
+
+
+@pytest.mark.parametrize("width", [0, -5, float("nan"), True, 10**12, 10**400, None])
+def test_a_declared_size_that_no_image_has(make_file, width):
+    path = make_file(document(images=[{"id": 100, "file_name": "gone.png", "width": width, "height": 48}]))
+    with pytest.raises(DataError, match=r"width is|neither an image file nor a width"):
+        read_all(path, missing_images="keep")
+
+
+def test_video_id_is_the_sequence_unless_the_attributes_name_one(make_file):
+    assert read_all(make_file(with_image(video_id=7)))[0][0].sequence == "7"
+    assert read_all(make_file(with_image(video_id=7, attributes={"sequence": None})))[0][0].sequence == "7"
+    assert read_all(make_file(with_image(video_id=7, attributes={"sequence": "s"})))[0][0].sequence == "s"
+
+
+def test_the_image_root_is_found_although_the_first_image_is_missing(make_file):
+    images = [{"id": 1, "file_name": "gone.png", "width": 9, "height": 8}, {"id": 2, "file_name": "a.png"}]
+    path = make_file(document(images=images, annotations=[]), ["images/a.png"])
+    frames, report = read_all(path, missing_images="drop")
+    assert [frame.path for frame in frames] == ["a.png"]
+    frames, report = read_all(path, missing_images="keep")
+    assert (len(frames), list(report.content_hashes)) == (2, ["a"])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        with_image(attributes={"sequence": "\ud800"}),
+        with_image(attributes={"split": "\ud800"}),
+        with_image(attributes={"frame_id": "\ud800"}),
+        with_image(video_id="\ud800"),
+        with_box(track_id="\ud800"),
+        with_box(attributes={"source_label": "\ud800"}),
+    ],
+    ids=["sequence", "split", "frame_id", "video_id", "track_id", "source_label"],
+)
+def test_half_a_character_is_named(make_file, content):
+    with pytest.raises(DataError, match="half of a character") as caught:
+        index(make_file(content), "coco")
+    str(caught.value).encode()
 
 
 @pytest.mark.parametrize(
@@ -167,6 +225,28 @@ def test_scalabel_style_condition_keys(make_file):
             document(images=[{"id": 100, "file_name": "a.png", "attributes": {"label_status": "unlabelled"}}]),
             "unlabelled but it has annotations",
         ),
+        (with_image(attributes={"label_status": "partial"}), "partial; expected the attribute labelled_categories"),
+        (
+            with_image(attributes={"label_status": "labelled", "labelled_categories": ["car"]}),
+            "labelled but labelled_categories names car",
+        ),
+        ({key: value for key, value in document().items() if key != "annotations"}, "annotations: absent, expected a"),
+        (document(annotations=None), "annotations: None, expected a list"),
+        (document(annotations={}), "annotations: {}, expected a list"),
+        (json.dumps(document())[:-1] + ', "annotations": []}', "key 'annotations' occurs twice"),
+        (with_image(width=640.0, height=480), "declares 640x480"),
+        (with_image(width="640", height="480"), "declares 640x480"),
+        (with_image(width=640), "declares 640x48"),
+        (with_image(height=480), "declares 64x480"),
+        (with_image(width=True), "width is True, expected a whole number of pixels"),
+        (with_image(width=64.5), r"width is 64\.5, expected a whole number"),
+        (with_image(width="wide"), "width is 'wide'"),
+        (with_image(video_id=[1]), r"video_id is \[1\], expected"),
+        (with_box(iscrowd=[0]), r"iscrowd is \[0\], expected true, false or null"),
+        (with_box(ignore="maybe"), "ignore is 'maybe'"),
+        (with_box(bbox=[10**400, 1, 2, 3]), r"bbox \[1000.*\.\.\., expected four numbers"),
+        (with_box(bbox=["a" * 5000, 1, 2, 3]), r"bbox \['aaa.{,90}\.\.\., expected four numbers"),
+        (with_box(bbox=[-10, 5, 10.0000001, 8]), "outside its image"),
     ],
 )
 def test_faults(make_file, content, message):
@@ -197,7 +277,7 @@ def test_bad_boxes_may_be_dropped_and_are_counted(make_file):
 
 def test_two_images_of_one_name_are_refused(make_file):
     content = document(images=[{"id": 1, "file_name": "a.png"}, {"id": 2, "file_name": "a.png"}], annotations=[])
-    with pytest.raises(DataError, match="frame id 'a' occurs more than once"):
+    with pytest.raises(FormatError, match=r"labels\.json: images 1 and 2 are both the frame 'a'; .*remove one"):
         index(make_file(content), "coco")
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -121,6 +122,8 @@ def test_exact_repetitions_are_removed_and_counted(make_folders):
         ("red 0.5 0.5 0.25 0.5", "'red'; expected numbers"),
         ("-1 0.5 0.5 0.25 0.5", "class '-1'"),
         ("1.5 0.5 0.5 0.25 0.5", "class '1.5'"),
+        (f"{'x' * 5000} 0.5 0.5 0.25 0.5", r"'x{50,80}\.\.\.; expected numbers"),
+        ("1" * 300 + " 0.5 0.5 0.25 0.5", "class 1{15,20}[0-9]*, expected 0 to 2"),
         ("3 0.5 0.5 0.25 0.5", r"class 3, expected 0 to 2 \(red, green, off\)"),
         ("0 0.5 0.5 0 0.5", "no area"),
         ("0 0.5 0.5 0.25 -0.005", "no area"),
@@ -183,6 +186,62 @@ def test_label_files_without_an_image_are_counted(make_folders):
     _, report = read_all(source)
     assert report.count(Event.LABEL_FILE_WITHOUT_IMAGE) == 1
     assert "b.txt" in report.lines()[0]
+    (source / "labels" / "deep" / "er").mkdir(parents=True)
+    (source / "labels" / "deep" / "er" / "c.txt").write_text("")
+    assert read_all(source)[1].count(Event.LABEL_FILE_WITHOUT_IMAGE) == 2
+
+
+def test_label_files_without_an_image_in_the_parts_of_a_data_yaml(make_yaml):
+    root = make_yaml("train: train/images\nval: valid\nnames: [red]")
+    for part in ("train", "valid"):
+        (root / part / "labels" / "deep").mkdir()
+        (root / part / "labels" / "deep" / "c.txt").write_text("")
+    assert read_all(root, names=None)[1].count(Event.LABEL_FILE_WITHOUT_IMAGE) == 2
+
+
+def test_label_files_of_a_part_that_is_not_read_are_no_orphans(make_folders):
+    """The folders of COCO in YOLO form: images/train and images/val beside labels/train and labels/val."""
+    source = make_folders({"train/a": "", "val/b": ""})
+    (source / "data.yaml").write_text("train: images/train\nval: images/val\nnames: [red]")
+    (source / "labels" / "val" / "c.txt").write_text("")
+    for options in ({"parts": "val"}, {"parts": "train,val"}):
+        _, report = read_all(source, names=None, **options)
+        assert report.count(Event.LABEL_FILE_WITHOUT_IMAGE) == 1
+    assert read_all(source, names=None, parts="train")[1].lines() == []
+    assert read_all(source / "images" / "train")[1].lines() == []
+
+
+# Links
+
+
+def test_links_that_are_not_followed_are_counted(make_folders, tmp_path, draw_image):
+    source = make_folders({"a": ""})
+    draw_image(tmp_path / "store" / "b.png")
+    (source / "images" / "b.png").symlink_to(tmp_path / "store" / "b.png")
+    (source / "images" / "folder").symlink_to(tmp_path / "store")
+    (source / "images" / "gone.png").symlink_to("nowhere")
+    (source / "images" / "inside.png").symlink_to("a.png")
+    (source / "labels" / "inside.txt").write_text("")
+    frames, report = read_all(source)
+    assert [frame.path for frame in frames] == ["a.png", "inside.png"]
+    assert report.count(Event.LINK_LEFT_OUT) == 3
+    for name in ("a.png", "inside.png"):
+        (source / "images" / name).unlink()
+    with pytest.raises(
+        ImageError, match=r"no image in it.*3 links that leave the folder were left out, such as .*b\.png"
+    ):
+        read_all(source)
+    (source / "data.yaml").write_text("train: images\nnames: [red]")
+    with pytest.raises(FormatError, match=r"train: no image in 'images'.*3 links"):
+        read_all(source, names=None)
+
+
+def test_a_file_name_that_is_no_text(make_folders):
+    source = make_folders({"a": ""})
+    (source / "images" / "a.png").rename(source / "images" / os.fsdecode(b"\xff.png"))
+    with pytest.raises(ImageError, match=r"udcff\.png: the file name is not UTF-8; rename the file") as caught:
+        read_all(source)
+    str(caught.value).encode()
 
 
 # Folders
@@ -220,6 +279,13 @@ def test_ways_to_give_names(make_folders, tmp_path, names):
         names = str(tmp_path / "classes.txt")
     annotations, _ = only_boxes(make_folders({"a": "1 0.5 0.5 0.25 0.5\n"}), names=names)
     assert [annotation.state for annotation in annotations or ()] == ["green"]
+
+
+def test_many_names_are_no_file_name(make_folders):
+    names = ",".join(["red", *(f"class{number}" for number in range(100))])
+    assert only_boxes(make_folders({"a": "0 0.5 0.5 0.25 0.5\n"}), names=names)[0] is not None
+    with pytest.raises(FormatError, match=r"label 'a.x00b'"):
+        read_all(make_folders({"a": "0 0.5 0.5 0.25 0.5\n"}), names="a\0b")
 
 
 def test_names_are_needed(make_folders):
@@ -265,8 +331,9 @@ def test_missing_and_broken_images(make_folders):
         "path: .\ntrain: [train/images]\nvalidation: valid/images\nnames: {'0': red, '1': green, '2': off}",
         "train: train.txt\nval: valid.txt\nnames: [red, green, off]\ndownload: |\n  raise SystemExit(3)",
         "train: train\nvalid: valid\nnames:\n- red\n- green\n- off\n",
+        "train: train/images\nval: valid/images\nnames: [red, green, off]\nnc: '3'",
     ],
-    ids=["list", "Roboflow's ../", "mapping with text keys", "list files", "folders above images"],
+    ids=["list", "Roboflow's ../", "mapping with text keys", "list files", "folders above images", "count as text"],
 )
 def test_forms_of_data_yaml(make_yaml, text):
     root = make_yaml(text)
@@ -318,12 +385,26 @@ def test_only_some_parts(make_yaml):
         ("train: gone.txt\nnames: [red]", r"gone\.txt line 1: no image 'train/images/gone\.png'"),
         ("train: train/images\nval: train/images\nnames: [red]", "is in train and in val"),
         ("train: train/images\nnames: [red]\nkpt_shape: [4, 2]", "key points"),
+        ("train: train/images\nval: empty\nnames: [red]", r"data\.yaml: val: no image in 'empty'.*parts="),
+        ("train: [train/images, empty]\nnames: [red]", "train: no image in 'empty'"),
+        ("train: empty.txt\nnames: [red]", r"train: no image in 'empty\.txt'"),
+        ("train: train/images\nnames: {0: red, 00: green}", "occurs twice"),
+        ("train: train/images\nnames: {0.5: red}", r"id 0\.5; expected ids 0, 1, 2"),
+        ("train: train/images\nnames: {true: red}", "id True; expected ids 0, 1, 2"),
+        ("train: train/images\nnames: [red, green]\nnc: '3'", "nc is '3' but names has 2"),
+        (f"train: {'a' * 300}\nnames: [red]", "train: no 'aaa"),
+        ('train: "a\\0b"\nnames: [red]', "train: no "),
+        (f"path: {'a' * 300}\ntrain: train/images\nnames: [red]", "path 'aaa"),
+        ('path: "a\\0b"\ntrain: train/images\nnames: [red]', "path .*no such folder"),
+        ("train: train/images\nnames: !!bool maybe", "not YAML: a value does not fit its tag"),
     ],
 )
 def test_faults_of_data_yaml(make_yaml, draw_image, tmp_path, text, message):
     root = make_yaml(text)
     draw_image(tmp_path / "secret.png")
     draw_image(tmp_path.parent / "elsewhere" / "x.png")
+    (root / "empty").mkdir()
+    (root / "empty.txt").write_text("\n")
     (root / "outside.txt").write_text("train/images/train.png\n../secret.png\n")
     (root / "gone.txt").write_text("train/images/gone.png\n")
     with pytest.raises(DataError, match=message) as caught:
@@ -387,6 +468,23 @@ def test_faults_of_side_files(with_states):
     assert report.count(Event.STATE_MISSING) == 1
     with pytest.raises(UsageError, match="states: no folder 'stats'"):
         read_all(with_states, names="traffic_light", states="stats")
+
+
+def test_states_of_images_with_one_name_lie_in_their_folders(make_folders):
+    row = "0 0.5 0.5 0.25 0.5\n"
+    source = make_folders({"x/a": row, "y/a": row, "b": row})
+    options = {"names": "traffic_light", "states": "states"}
+    for place, state in (("x/a_0", 1), ("y/a_0", 4), ("b_0", 0)):
+        path = source / "states" / f"{place}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"state": state}))
+    frames, _ = read_all(source, **options)
+    states = {frame.frame_id: frame.annotations[0].state for frame in frames if frame.annotations}
+    assert states == {"x/a": "red", "y/a": "green", "b": "off"}
+    (source / "states" / "y" / "a_0.json").rename(source / "states" / "a_0.json")
+    for missing_state in ("error", "unknown"):
+        with pytest.raises(FormatError, match=r"a_0\.json: two images are named 'a'.*y/a_0\.json"):
+            read_all(source, **options, missing_state=missing_state)
 
 
 # Real frames

@@ -59,3 +59,25 @@ def test_repeated_names_and_bad_quality_are_refused_before_anything_is_written(t
     with pytest.raises(DataError, match="quality 0"):
         write_dataset(SPECS, tmp_path / "drawn", quality=0)
     assert not (tmp_path / "drawn").exists()
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_an_interrupted_drawing_leaves_nothing_and_can_be_repeated(tmp_path, exists):
+    folder = tmp_path / "drawn"
+    if exists:
+        folder.mkdir()
+
+    def interrupt(done, total):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_dataset(SPECS, folder, progress=interrupt)
+    assert list(tmp_path.rglob("*")) == ([folder] if exists else [])
+    assert len(write_dataset(SPECS, folder)) == 4
+    assert [path.name for path in tmp_path.iterdir()] == ["drawn"]
+
+
+def test_a_folder_above_that_is_absent_is_made(tmp_path):
+    frames = write_dataset(SPECS[:1], tmp_path / "a" / "b")
+    assert all((tmp_path / "a" / "b" / frame.path).is_file() for frame in frames)

@@ -86,3 +86,8 @@ def test_an_empty_plan_is_refused():
         plan_sequences(0, 3, seed=0)
     with pytest.raises(DataError, match="0 weathers"):
         plan_sequences(3, 3, seed=0, weathers=[])
+
+
+def test_a_negative_seed_is_refused():
+    with pytest.raises(DataError, match="seed is -1, expected 0 or more"):
+        plan_sequences(3, 3, seed=-1)
