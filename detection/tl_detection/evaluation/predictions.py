@@ -263,12 +263,12 @@ def _check_places(path: Path | str, bbox: np.ndarray, frames: Catalog, row: np.n
     size = frames.frames.select("width_px", "height_px").to_numpy()[row]
     # A detector may reach over the edge a little; corners that are read as sizes reach far.
     far = (bbox[:, :2] + bbox[:, 2:] > 1.1 * size).any(axis=1)
-    if far.sum() > 0.05 * len(far):
+    if far.sum() > 0.05 * len(bbox):
         index = int(np.argmax(far))
         raise FormatError(
             path,
             f"prediction {index}: bbox {_short(bbox[index].tolist())} ends far beyond its frame of "
-            f"{size[index, 0]}x{size[index, 1]} px, and so do {int(far.sum())} of {len(far)}; expected x, y, width, "
+            f"{size[index, 0]}x{size[index, 1]} px, and so do {int(far.sum())} of {len(bbox)}; expected x, y, width, "
             "height in the frame's pixels: are these corners x1, y1, x2, y2, or pixels of another image size?",
         )
     beside = (bbox[:, 2:] <= 0) | (bbox[:, :2] >= size) | (bbox[:, :2] + bbox[:, 2:] <= 0)
