@@ -184,7 +184,7 @@ def test_the_whole_road(kind: str, catalog: Path, tmp_path: Path, capsys: pytest
         (["evaluate", "absent.json", "--catalog", "CATALOG"], 2, ["--label-space"]),
         (["evaluate", "absent.pt", "--catalog", "CATALOG", "--by", "wether"], 2, ["no column 'wether'"]),
         (["evaluate", "absent.pt", "--catalog", "CATALOG", "--out", "CONFIG/out"], 1, ["cannot be made in"]),
-        (["draw", "--sequences", "1", "--frames", "1", "--out", "CONFIG/out"], 1, ["out", "check its rights"]),
+        (["draw", "--sequences", "1", "--frames", "1", "--out", "CONFIG/out"], 1, ["yolo.yaml", "check its rights"]),
         (["export", "absent.pt", "--out", "x.onnx"], 1, ["absent.pt"]),
         (["detect", "absent.onnx", "x.png", "--out", "seen"], 1, ["absent.onnx"]),
         (["split", "CATALOG", "--out", "OUT", "--val", "0.9", "--test", "0.9"], 2, ["0.9"]),

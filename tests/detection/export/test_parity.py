@@ -47,7 +47,7 @@ def test_nothing_on_both_sides_is_equal_and_compares_nothing():
 def test_differences_within_the_limits_are_reported():
     report = compare([(TWO, detections((5 + BOX_LIMIT_PX / 2, 5, 0.9, 0), (50, 5, 0.5 + SCORE_LIMIT / 2, 1)))], K)
     assert report.is_equal
-    assert report.worst_box_px == pytest.approx(BOX_LIMIT_PX / 2)
+    assert report.worst_box_px == pytest.approx(BOX_LIMIT_PX / 2, rel=1e-4)
     assert report.worst_score == pytest.approx(SCORE_LIMIT / 2, abs=1e-6)
 
 
