@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Changes of the requirements, and only those, install again.
 STAMP := $(VENV)/.installed
-# Leave a core for the person; tests that train use few threads anyway.
+# No question to the package index when albumentations is imported.
 export NO_ALBUMENTATIONS_UPDATE := 1
 
 .PHONY: help setup demo test test-all check format clean

@@ -14,7 +14,7 @@ from pathlib import Path
 
 _EPILOG = """\
 a first run, step by step:
-  tl index photos/ --format yolo --out catalogs/photos --sequence '^([a-z]+_\\d+)'
+  tl index photos/ --format yolo --out catalogs/photos --sequence '([a-z]+_\\d+)'
   tl split catalogs/photos --out catalogs/photos_split --val 0.2 --test 0.1
   tl train configs/dtld_yolo.yaml data.catalog=catalogs/photos_split
   tl evaluate runs/dtld_yolo/TIME --catalog catalogs/photos_split --split test --out scores/
@@ -151,7 +151,9 @@ def _add_index(commands) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="CATALOG", help="catalog folder to make")
     parser.add_argument("--name", help="name of the source, kept with each frame (default: the folder's name)")
     parser.add_argument("--split", help="name the part that all frames belong to (default: what the source says)")
-    parser.add_argument("--sequence", metavar="REGEX", help="take the sequence from the frame id, by the first group")
+    parser.add_argument(
+        "--sequence", metavar="REGEX", help="find the sequence in the image path; a group, or the whole match"
+    )
     parser.add_argument("--images", type=Path, metavar="DIR", help="image folder, if it is not beside the annotations")
     parser.add_argument(
         "--option",

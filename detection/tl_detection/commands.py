@@ -14,6 +14,15 @@ from tl_detection.progress import progress
 
 logger = logging.getLogger(__name__)
 
+# Arguments of `index` that are no options of a reader, and where each is given.
+_OWN_OPTIONS = {
+    "format_name": "--format",
+    "name": "--name",
+    "images": "--images",
+    "split": "--split",
+    "sequence_regex": "--sequence",
+}
+
 
 def run_demo(options: argparse.Namespace) -> int:
     """`tl demo`."""
@@ -57,6 +66,10 @@ def run_index(options: argparse.Namespace) -> int:
         key, equals, value = text.partition("=")
         if not equals:
             raise UsageError(f"--option {text}: expected key=value, such as labels=annotations")
+        if key in ("source", "progress"):
+            raise UsageError(f"--option {text}: no option of a reader; leave it out")
+        if key in _OWN_OPTIONS:
+            raise UsageError(f"--option {text}: is an option of its own; give {_OWN_OPTIONS[key]} {value}")
         reader_options[key] = value
     with progress("index") as show:
         catalog, report = index(

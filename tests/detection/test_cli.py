@@ -190,6 +190,12 @@ def test_the_whole_road(kind: str, catalog: Path, tmp_path: Path, capsys: pytest
         (["split", "CATALOG", "--out", "OUT", "--val", "0.9", "--test", "0.9"], 2, ["0.9"]),
         (["split", "CATALOG", "--out", "OUT", "--assign", "val"], 2, ["--assign val", "PART=SEQUENCE"]),
         (["index", "CATALOG", "--format", "unheard", "--out", "OUT"], 2, ["unheard", "yolo"]),
+        (["index", "CATALOG", "--format", "coco", "--option", "images=d", "--out", "OUT"], 2, ["give --images d"]),
+        (
+            ["index", "CATALOG", "--format", "coco", "--option", "progress=d", "--out", "OUT"],
+            2,
+            ["no option of a reader"],
+        ),
         (["index", "CATALOG", "--format", "yolo", "--out", "CATALOG"], 1, ["exists already"]),
     ],
 )
