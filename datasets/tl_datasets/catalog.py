@@ -21,16 +21,18 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from tl_datasets.errors import DataError, show
+from tl_datasets.errors import DataError, ImageError, show
 from tl_datasets.expressions import parse_expression
 from tl_datasets.frame import Annotation, Frame
-from tl_datasets.images import resolve_inside
+from tl_datasets.images import read_rgb, resolve_inside
 from tl_datasets.taxonomy import (
     CATEGORIES,
+    ConditionSource,
     Facing,
     LabelStatus,
     Orientation,
     Pictogram,
+    PixelFormat,
     Relevance,
     Scene,
     State,
@@ -38,7 +40,9 @@ from tl_datasets.taxonomy import (
     Weather,
 )
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+# What the tables of version 1 lack; nothing was known of it then.
+_NEW_IN_2 = ("condition_source", "fog_beta_per_m", "pixel_format")
 CONDITIONS = ("weather", "scene", "time_of_day")
 BOX_COLUMNS = ("x1", "y1", "x2", "y2")
 
@@ -56,6 +60,9 @@ FRAME_SCHEMA: dict[str, pl.DataType] = {
     "sequence": pl.String(),
     "split": pl.String(),
     "timestamp_ns": pl.Int64(),
+    "condition_source": pl.String(),
+    "fog_beta_per_m": pl.Float64(),
+    "pixel_format": pl.String(),
     "content_hash": pl.String(),
 }
 ANNOTATION_SCHEMA: dict[str, pl.DataType] = {
@@ -91,9 +98,18 @@ _ENUMS = {
     "weather": Weather,
     "scene": Scene,
     "time_of_day": TimeOfDay,
+    "condition_source": ConditionSource,
+    "pixel_format": PixelFormat,
 }
 # What a column of words may hold, and whether it may be empty.
-_FRAME_WORDS = {"label_status": LabelStatus, "weather": Weather, "scene": Scene, "time_of_day": TimeOfDay}
+_FRAME_WORDS = {
+    "label_status": LabelStatus,
+    "weather": Weather,
+    "scene": Scene,
+    "time_of_day": TimeOfDay,
+    "condition_source": ConditionSource,
+    "pixel_format": PixelFormat,
+}
 _ANNOTATION_WORDS = {
     "category": CATEGORIES,
     **{name: words for name, words in _ENUMS.items() if name not in _FRAME_WORDS},
@@ -198,7 +214,9 @@ class Catalog:
                 f"--out {folder}"
             ) from error
         version = meta.get("schema_version") if isinstance(meta, dict) else None
-        if version != SCHEMA_VERSION:
+        if version == 1:
+            frames = frames.with_columns(pl.lit(None).alias(name) for name in _NEW_IN_2)
+        elif version != SCHEMA_VERSION:
             raise DataError(f"{folder}: catalog schema {show(version)}, expected {SCHEMA_VERSION}; index again")
         catalog = cls(frames, annotations, _roots(meta.get("roots"), folder))
         _check_words(catalog.frames, _FRAME_WORDS, f"{folder}: frames")
@@ -264,6 +282,22 @@ class Catalog:
         """Absolute path of the image of the frame at a row."""
         source, path = self.frames["source"][index], self.frames["path"][index]
         return resolve_inside(self.roots[source], path)
+
+    def read_rgb(self, index: int) -> NDArray[np.uint8]:
+        """The image of the frame at a row, (H, W, 3) uint8 RGB; raw sensor frames are decoded.
+
+        Raises:
+            ImageError: The file is missing, does not decode, or has another size than the catalog says.
+        """
+        path, word = self.image_path(index), self.frames["pixel_format"][index]
+        image = read_rgb(path, None if word is None else PixelFormat(word))
+        width, height = self.frames["width_px"][index], self.frames["height_px"][index]
+        if image.shape[:2] != (height, width):
+            raise ImageError(
+                f"{path}: {image.shape[1]}x{image.shape[0]} pixels, the catalog says {width}x{height}; its boxes would "
+                "not fit: index the source again"
+            )
+        return image
 
     def boxes(self, index: int) -> NDArray[np.float64]:
         """(N, 4) xyxy pixels of the frame at a row."""

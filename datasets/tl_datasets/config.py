@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from tl_datasets.errors import ConfigError, FormatError
+from tl_datasets.errors import AnnotationError, ConfigError
 from tl_datasets.label_space import LabelSpace
 from tl_datasets.parsing import load_yaml
 
@@ -99,7 +99,7 @@ def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
         raise ConfigError(str(path), ["extends itself; remove the circle"])
     try:
         values = load_yaml(path)
-    except FormatError as error:
+    except AnnotationError as error:
         raise ConfigError(str(path), [str(error).removeprefix(f"{path}").strip(" :")]) from error
     if not isinstance(values, dict):
         raise ConfigError(str(path), [f"holds a {type(values).__name__}, expected a mapping of sections"])

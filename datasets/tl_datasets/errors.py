@@ -4,7 +4,7 @@
     +-- UsageError          a command or option used wrongly; exit code 2
     +-- ConfigError         a configuration with one or more faults, each with its dotted key
     +-- DataError           a file, frame, box or table that cannot be used
-    |   +-- FormatError     an annotation file that does not follow its format; carries the path and line
+    |   +-- AnnotationError     an annotation file that does not follow its format; carries the path and line
     |   +-- ImageError      an image or video that cannot be read, or has another size than declared
     +-- WeightsError        a checkpoint or exported model that is missing, foreign or does not fit
     +-- TrainingError       training cannot go on (non-finite loss, nothing to train on)
@@ -59,7 +59,7 @@ class DataError(TlError):
     """A file, frame, box or table cannot be used."""
 
 
-class FormatError(DataError):
+class AnnotationError(DataError):
     """An annotation file does not follow its format.
 
     Attributes:

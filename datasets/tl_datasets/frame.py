@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 from tl_datasets.taxonomy import (
     TRAFFIC_LIGHT,
+    ConditionSource,
     Facing,
     LabelStatus,
     Orientation,
     Pictogram,
+    PixelFormat,
     Relevance,
     Scene,
     State,
@@ -72,6 +74,9 @@ class Frame:
         sequence: The split unit (drive, clip, recording); None = the frame stands alone.
         split: The part that the source assigns, or None.
         timestamp_ns: Capture time, where known.
+        condition_source: Where weather, scene and time of day come from.
+        fog_beta_per_m: Attenuation of fog that was put into the image; the visibility is about 3 / beta metres.
+        pixel_format: How a raw sensor file is decoded; None = an ordinary 8-bit image.
 
     Raises:
         ValueError: The size is not positive.
@@ -89,6 +94,9 @@ class Frame:
     sequence: str | None = None
     split: str | None = None
     timestamp_ns: int | None = None
+    condition_source: ConditionSource | None = None
+    fog_beta_per_m: float | None = None
+    pixel_format: PixelFormat | None = None
 
     def __post_init__(self):
         if self.width_px <= 0 or self.height_px <= 0:

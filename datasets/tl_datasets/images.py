@@ -1,6 +1,6 @@
 """Image files in and out. RGB from the moment of reading, EXIF orientation applied.
 
-Deliberately absent: raw sensor decoding (12/16 bit, Bayer), which belongs to the format that has it.
+Raw sensor frames, which need to be told how they are coded, are decoded by `raw_images`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tl_datasets.errors import ImageError, show
+from tl_datasets.raw_images import LARGEST_12_BIT, rgb_from_raw
+from tl_datasets.taxonomy import PixelFormat
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -26,6 +28,8 @@ VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v"})
 
 # What both libraries open: Pillow, which tells the size, and OpenCV, which decodes. JPEG includes MPO.
 _FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF")
+# Raw frames may also be portable grey maps, which nobody uses for pictures.
+_RAW_FORMATS = ("PPM", "TIFF", "PNG")
 _UNDECODED_TIFF_MODES = frozenset({"F", "I"})
 _UNDECODED_TIFF_COMPRESSIONS = frozenset({"zstd", "lzma"})
 
@@ -33,8 +37,34 @@ _EXIF_ORIENTATION = 0x0112
 _EXIF_SWAPS_AXES = frozenset({5, 6, 7, 8})
 
 
-def read_rgb(path: Path | str) -> NDArray[np.uint8]:
+def read_rgb(path: Path | str, pixel_format: PixelFormat | None = None) -> NDArray[np.uint8]:
     """Read an image file as (H, W, 3) uint8 RGB.
+
+    Args:
+        path: The file.
+        pixel_format: How a raw sensor frame is coded; None = an ordinary image. Of 16 bits the upper 8 are taken.
+
+    Raises:
+        ImageError: The file is missing, does not decode, or holds 12 bits in 16 and nobody says how they are coded:
+            their upper 8 bits would be a nearly black picture.
+    """
+    if pixel_format is not None:
+        return rgb_from_raw(decode(path, cv2.IMREAD_UNCHANGED), pixel_format, path)
+    bgr = decode(path, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    if bgr.dtype == np.uint16:
+        if bgr.max(initial=0) <= LARGEST_12_BIT:
+            raise ImageError(
+                f"{path}: 16-bit image with values of 12 bits or fewer, which would turn out nearly black; save it "
+                "with 8 bits, or index raw frames with a format that knows their coding"
+            )
+        bgr = (bgr >> 8).astype(np.uint8)
+    if bgr.dtype != np.uint8:
+        raise ImageError(f"{path}: image of {bgr.dtype} numbers; save it with 8 bits as PNG")
+    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
+
+
+def decode(path: Path | str, flags: int) -> NDArray:
+    """Decode an image file with OpenCV, with the channels and the depth that the flags ask for.
 
     Raises:
         ImageError: The file is missing or does not decode.
@@ -44,12 +74,12 @@ def read_rgb(path: Path | str) -> NDArray[np.uint8]:
     except OSError as error:
         raise ImageError(f"{path}: cannot be read ({error.strerror}); expected an image file") from error
     try:
-        bgr = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+        image = cv2.imdecode(data, flags) if data.size else None
     except cv2.error:  # a header that promises more pixels than the decoder allows
-        bgr = None
-    if bgr is None:
+        image = None
+    if image is None:
         raise ImageError(f"{path}: {data.size} bytes that do not decode as an image; replace or remove the file")
-    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
+    return image
 
 
 def write_rgb(path: Path | str, image: NDArray[np.uint8], quality: int = 92) -> None:
@@ -89,16 +119,21 @@ def write_whole(path: Path | str, data: bytes | str) -> None:
         raise
 
 
-def probe_image(path: Path | str) -> tuple[int, int, str]:
+def probe_image(path: Path | str, pixel_format: PixelFormat | None = None) -> tuple[int, int, str]:
     """Give (width_px, height_px, sha256 of the bytes) of an image without decoding its pixels, but for PNG.
+
+    Args:
+        path: The file.
+        pixel_format: How a raw sensor frame is coded; None = an ordinary image.
 
     Raises:
         ImageError: The file is missing, is no image, is of a kind that `read_rgb` does not decode, or is a JPEG or PNG
-            whose end is missing.
+            whose end is missing, or promises more pixels than any camera has (Pillow's limit, about 90 million).
     """
     from PIL import Image, UnidentifiedImageError
 
     path = Path(path)
+    formats = _FORMATS if pixel_format is None else _RAW_FORMATS
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -106,7 +141,7 @@ def probe_image(path: Path | str) -> tuple[int, int, str]:
     try:
         from io import BytesIO
 
-        with Image.open(BytesIO(data), formats=_FORMATS) as image:
+        with Image.open(BytesIO(data), formats=formats) as image:
             width, height = image.size
             kind = image.format
             if kind == "PNG":
@@ -119,9 +154,9 @@ def probe_image(path: Path | str) -> tuple[int, int, str]:
     except UnidentifiedImageError as error:
         raise ImageError(
             f"{path}: does not open as an image (no known image format, {len(data)} bytes); "
-            f"expected {', '.join(_FORMATS)}; replace or remove the file"
+            f"expected {', '.join(formats)}; replace or remove the file"
         ) from error
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageError(f"{path}: does not open as an image ({error}); replace or remove the file") from error
     if undecoded:
         raise ImageError(f"{path}: TIFF of 32-bit numbers or of a rare compression; save it with 8 bits as PNG")

@@ -25,7 +25,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from tl_datasets.errors import DataError, FormatError, show
+from tl_datasets.errors import AnnotationError, DataError, show
 from tl_datasets.parsing import load_yaml
 from tl_datasets.taxonomy import (
     CATEGORIES,
@@ -165,7 +165,7 @@ def load_label_map(name_or_path: str | Path | LabelMap) -> LabelMap:
 
     Raises:
         DataError: There is no such map.
-        FormatError: The file is no label map.
+        AnnotationError: The file is no label map.
     """
     return name_or_path if isinstance(name_or_path, LabelMap) else _load(name_or_path, ())
 
@@ -173,10 +173,10 @@ def load_label_map(name_or_path: str | Path | LabelMap) -> LabelMap:
 def _load(name_or_path: str | Path, parents: tuple[Path, ...]) -> LabelMap:
     path = _find(name_or_path, parents[-1].parent if parents else Path())
     if path in parents:
-        raise FormatError(path, "extends itself; expected a chain of maps that ends")
+        raise AnnotationError(path, "extends itself; expected a chain of maps that ends")
     data = load_yaml(path)
     if not isinstance(data, dict):
-        raise FormatError(path, "expected a mapping with labels, states or conditions")
+        raise AnnotationError(path, "expected a mapping with labels, states or conditions")
     parent = data.pop("extends", None)
     try:
         if parent is None:
@@ -188,7 +188,7 @@ def _load(name_or_path: str | Path, parents: tuple[Path, ...]) -> LabelMap:
     except ValidationError as error:
         fault = error.errors()[0]
         place = ".".join(str(part) for part in fault["loc"])
-        raise FormatError(path, f"{place}: {fault['msg']} (found {show(fault['input'])})") from error
+        raise AnnotationError(path, f"{place}: {fault['msg']} (found {show(fault['input'])})") from error
 
 
 def _find(name_or_path: str | Path, folder: Path) -> Path:
@@ -253,12 +253,12 @@ class Translator:
         """Raise if a word was unknown.
 
         Raises:
-            FormatError: Names every unknown word with its count.
+            AnnotationError: Names every unknown word with its count.
         """
         if not self.unknown:
             return
         listed = ", ".join(f"{kind} {show(word)} ({number})" for (kind, word), number in self.unknown.most_common())
-        raise FormatError(
+        raise AnnotationError(
             self.where,
             f"words that the label map '{self.label_map.name}' does not know: {listed}; write a map with "
             f"'extends: {self.label_map.name}' that gives each a meaning or 'drop', and pass it as label_map=FILE",

@@ -19,7 +19,7 @@ try:
 except ImportError:  # PyYAML built without libyaml
     from yaml import SafeLoader as _SafeLoader
 
-from tl_datasets.errors import DataError, FormatError, show
+from tl_datasets.errors import AnnotationError, DataError, show
 
 _CHUNK_CHARS = 1 << 20
 _SPACE = " \t\r\n"
@@ -30,28 +30,28 @@ def read_text(path: Path | str) -> str:
     """The text of a UTF-8 file, with or without a byte order mark.
 
     Raises:
-        FormatError: The file is missing, unreadable or not UTF-8.
+        AnnotationError: The file is missing, unreadable or not UTF-8.
     """
     try:
         return Path(path).read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise FormatError(path, f"cannot be read ({error.strerror}); expected a text file") from error
+        raise AnnotationError(path, f"cannot be read ({error.strerror}); expected a text file") from error
     except UnicodeDecodeError as error:
-        raise FormatError(path, f"byte {error.start} is not UTF-8; save the file as UTF-8") from error
+        raise AnnotationError(path, f"byte {error.start} is not UTF-8; save the file as UTF-8") from error
 
 
 def load_json(path: Path | str) -> Any:
     """Read one JSON document.
 
     Raises:
-        FormatError: The file is missing or not JSON, or a key occurs twice in one object.
+        AnnotationError: The file is missing or not JSON, or a key occurs twice in one object.
     """
     try:
         return json.loads(read_text(path), object_pairs_hook=_object)
     except json.JSONDecodeError as error:
-        raise FormatError(path, f"not JSON: {error.msg}; expected a JSON document", line=error.lineno) from error
+        raise AnnotationError(path, f"not JSON: {error.msg}; expected a JSON document", line=error.lineno) from error
     except (RecursionError, ValueError) as error:
-        raise FormatError(path, f"not usable JSON: {error}; expected a JSON document") from error
+        raise AnnotationError(path, f"not usable JSON: {error}; expected a JSON document") from error
 
 
 def iter_json_array(path: Path | str) -> Iterator[dict[str, Any]]:
@@ -60,17 +60,17 @@ def iter_json_array(path: Path | str) -> Iterator[dict[str, Any]]:
     The label files of large sets are one array of more than a gigabyte.
 
     Raises:
-        FormatError: The file is missing, not JSON, or not an array of objects, or a key occurs twice in one object.
+        AnnotationError: The file is missing, not JSON, or not an array of objects, or a key occurs twice in one object.
     """
     decoder = json.JSONDecoder(object_pairs_hook=_object)
     try:
         file = Path(path).open(encoding="utf-8-sig")  # noqa: SIM115  (closed by the with below)
     except OSError as error:
-        raise FormatError(path, f"cannot be read ({error.strerror}); expected a JSON array") from error
+        raise AnnotationError(path, f"cannot be read ({error.strerror}); expected a JSON array") from error
     buffer, position, line, size = "", 0, 1, _CHUNK_CHARS
 
-    def fault(message: str) -> FormatError:
-        return FormatError(path, message, line=line + buffer.count("\n", 0, position))
+    def fault(message: str) -> AnnotationError:
+        return AnnotationError(path, message, line=line + buffer.count("\n", 0, position))
 
     def more() -> bool:
         nonlocal buffer, position, line, size
@@ -177,18 +177,18 @@ def load_yaml(path: Path | str) -> Any:
     """Read one YAML document; `off` and its like stay words.
 
     Raises:
-        FormatError: The file is missing or not YAML, or a key occurs twice.
+        AnnotationError: The file is missing or not YAML, or a key occurs twice.
     """
     try:
         return yaml.load(read_text(path), Loader=_Loader)  # noqa: S506  (derived from the safe loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else None
-        raise FormatError(path, f"not YAML: {error.problem}; expected a YAML document", line=line) from error
+        raise AnnotationError(path, f"not YAML: {error.problem}; expected a YAML document", line=line) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         message = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise FormatError(path, f"not YAML: {message}; expected a YAML document") from error
+        raise AnnotationError(path, f"not YAML: {message}; expected a YAML document") from error
     except (LookupError, AttributeError, TypeError) as error:
         # How PyYAML fails on a value that its tag does not allow, such as `!!bool maybe`.
         message = f"a value does not fit its tag ({type(error).__name__}: {error})"
-        raise FormatError(path, f"not YAML: {message}; expected a YAML document") from error
+        raise AnnotationError(path, f"not YAML: {message}; expected a YAML document") from error

@@ -75,6 +75,7 @@ class Weather(StrEnum):
     RAINY = "rainy"
     SNOWY = "snowy"
     FOGGY = "foggy"
+    SANDSTORM = "sandstorm"  # no word of BDD100K: only sources that were recorded in one have it
     UNDEFINED = "undefined"
 
 
@@ -97,6 +98,22 @@ class TimeOfDay(StrEnum):
     DAWN_DUSK = "dawn_dusk"
     NIGHT = "night"
     UNDEFINED = "undefined"
+
+
+class ConditionSource(StrEnum):
+    """Where the conditions of a frame come from."""
+
+    ANNOTATED = "annotated"  # somebody looked at this frame
+    FOLDER = "folder"  # the data set sorts its images or sequences by condition
+    TEXT = "text"  # read out of a free description, or said of the data set as a whole
+    SYNTHETIC = "synthetic"  # put into the image by a program
+
+
+class PixelFormat(StrEnum):
+    """How the file of a raw sensor frame becomes RGB; frames of ordinary 8-bit images have none."""
+
+    BAYER_GRBG12 = "bayer_grbg12"  # 12 bits in 16, mosaic green-red/blue-green (DTLD)
+    RCCB12 = "rccb12"  # 12 bits in 16, mosaic red-clear/clear-blue (raw BSTLD)
 
 
 class LabelStatus(StrEnum):

@@ -23,8 +23,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from tl_datasets.augment import Augmenter, Labelled, paint
 from tl_datasets.catalog import Catalog
-from tl_datasets.errors import DataError, ImageError, TlError
-from tl_datasets.images import read_rgb
+from tl_datasets.errors import DataError, TlError
 from tl_datasets.label_space import DROP, LabelSpace
 from tl_datasets.letterbox import letterbox
 from tl_datasets.taxonomy import LabelStatus
@@ -151,13 +150,7 @@ class FrameDataset(Dataset[Sample]):
             ImageError: The image cannot be read, or has another size than the catalog says.
         """
         catalog = self.frames.catalog
-        image = read_rgb(catalog.image_path(index))
-        row = catalog.frames.row(index, named=True)
-        if image.shape[:2] != (row["height_px"], row["width_px"]):
-            raise ImageError(
-                f"{catalog.image_path(index)}: {image.shape[1]}x{image.shape[0]} pixels, the catalog says "
-                f"{row['width_px']}x{row['height_px']}; index the source again"
-            )
+        image = catalog.read_rgb(index)
         rows = slice(catalog.offsets[index], catalog.offsets[index + 1])
         xyxy, class_id, ignored = catalog.xyxy[rows], self.frames.class_id[rows], self.frames.ignored[rows]
         keep = ~ignored & (class_id != DROP)

@@ -12,6 +12,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from tl_detection import dataset_cli
+from tl_detection.dataset_cli import add_command
+
 _EPILOG = """\
 a first run, step by step:
   tl index photos/ --format yolo --out catalogs/photos --sequence '([a-z]+_\\d+)'
@@ -51,10 +54,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 
     from tl_datasets.errors import TlError, UsageError
-    from tl_detection import commands
+    from tl_detection import commands, dataset_commands
 
     try:
-        return getattr(commands, f"run_{options.command}")(options)
+        module = commands if hasattr(commands, f"run_{options.command}") else dataset_commands
+        return getattr(module, f"run_{options.command}")(options)
     except UsageError as error:
         print(f"tl {options.command}: {error}", file=sys.stderr)
         return 2
@@ -89,10 +93,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--quiet", action="store_true", help="say nothing but results, warnings and errors")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_demo(commands)
-    _add_draw(commands)
-    _add_index(commands)
-    _add_summary(commands)
-    _add_split(commands)
+    dataset_cli.add_commands(commands)
     _add_train(commands)
     _add_config(commands)
     _add_evaluate(commands)
@@ -101,18 +102,8 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _command(commands, name: str, summary: str, example: str) -> argparse.ArgumentParser:
-    return commands.add_parser(
-        name,
-        help=summary,
-        description=summary[0].upper() + summary[1:] + ".",
-        epilog=f"example:\n  {example}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-
-
 def _add_demo(commands) -> None:
-    parser = _command(
+    parser = add_command(
         commands, "demo", "the whole road on drawn scenes: draw, train, score, export, detect", "tl demo --out demo_out"
     )
     parser.add_argument("--out", type=Path, default=None, metavar="DIR", help="folder to make (default runs/demo-TIME)")
@@ -120,79 +111,8 @@ def _add_demo(commands) -> None:
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="change the demo's training configuration")
 
 
-def _add_draw(commands) -> None:
-    parser = _command(
-        commands,
-        "draw",
-        "draw road scenes with signal heads, as images and COCO annotations",
-        "tl draw --sequences 30 --frames 10 --seed 1 --out drawn/",
-    )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--sequences", type=int, default=30, help="drives; any 15 hold every weather and time of day")
-    parser.add_argument("--frames", type=int, default=10, help="frames per drive (default 10)")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--width", type=int, default=1280, help="pixels (default 1280)")
-    parser.add_argument("--height", type=int, default=720, help="pixels (default 720)")
-    parser.add_argument(
-        "--head-density", type=float, default=1.0, help="signal heads per street, 0 to 3 times the ordinary (default 1)"
-    )
-
-
-def _add_index(commands) -> None:
-    parser = _command(
-        commands,
-        "index",
-        "read annotated frames of any format into a catalog",
-        "tl index data/bdd100k/labels/bdd100k_labels_images_val.json --format bdd100k --split val \\\n"
-        "    --images data/bdd100k/images/100k/val --out catalogs/bdd_val",
-    )
-    parser.add_argument("source", type=Path, help="annotation file, folder or data.yaml")
-    parser.add_argument("--format", required=True, help="bdd100k, yolo or coco")
-    parser.add_argument("--out", type=Path, required=True, metavar="CATALOG", help="catalog folder to make")
-    parser.add_argument("--name", help="name of the source, kept with each frame (default: the folder's name)")
-    parser.add_argument("--split", help="name the part that all frames belong to (default: what the source says)")
-    parser.add_argument(
-        "--sequence", metavar="REGEX", help="find the sequence in the image path; a group, or the whole match"
-    )
-    parser.add_argument("--images", type=Path, metavar="DIR", help="image folder, if it is not beside the annotations")
-    parser.add_argument(
-        "--option",
-        action="append",
-        default=[],
-        metavar="key=value",
-        help="an option of the format, such as labels=DIR, label_map=FILE, states=DIR; may be repeated",
-    )
-
-
-def _add_summary(commands) -> None:
-    parser = _command(commands, "summary", "count what a catalog holds", "tl summary catalogs/photos")
-    parser.add_argument("catalog", type=Path)
-    parser.add_argument("--json", action="store_true", help="print JSON")
-
-
-def _add_split(commands) -> None:
-    parser = _command(
-        commands,
-        "split",
-        "divide a catalog into train, val and test by whole sequences",
-        "tl split catalogs/photos --out catalogs/photos_split --val 0.2 --test 0.1 --seed 0",
-    )
-    parser.add_argument("catalog", type=Path)
-    parser.add_argument("--out", type=Path, required=True, metavar="CATALOG", help="catalog folder to make")
-    parser.add_argument("--val", type=float, default=0.2, help="share of frames (default 0.2)")
-    parser.add_argument("--test", type=float, default=0.2, help="share of frames (default 0.2)")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--assign",
-        action="append",
-        default=[],
-        metavar="PART=SEQUENCE[,SEQUENCE]",
-        help="put named sequences into a part instead; the rest is train; may be repeated",
-    )
-
-
 def _add_train(commands) -> None:
-    parser = _command(
+    parser = add_command(
         commands,
         "train",
         "train YOLO or Faster R-CNN",
@@ -207,7 +127,7 @@ def _add_train(commands) -> None:
 
 
 def _add_config(commands) -> None:
-    parser = _command(
+    parser = add_command(
         commands,
         "config",
         "print the resolved configuration of a run",
@@ -218,7 +138,7 @@ def _add_config(commands) -> None:
 
 
 def _add_evaluate(commands) -> None:
-    parser = _command(
+    parser = add_command(
         commands,
         "evaluate",
         "score a detector, or predictions in COCO form, overall and per condition",
@@ -243,7 +163,7 @@ def _add_evaluate(commands) -> None:
 
 
 def _add_export(commands) -> None:
-    parser = _command(
+    parser = add_command(
         commands,
         "export",
         "write one ONNX file and prove that it detects what the checkpoint detects",
@@ -259,7 +179,7 @@ def _add_export(commands) -> None:
 
 
 def _add_detect(commands) -> None:
-    parser = _command(
+    parser = add_command(
         commands,
         "detect",
         "detect in images, folders or videos; draw and write JSON",

@@ -244,8 +244,8 @@ def test_save_takes_an_empty_folder(tmp_path, make_catalog, make_frame):
 @pytest.mark.parametrize(
     ("meta", "message"),
     [
-        ([], "catalog schema None, expected 1"),
-        (5, "catalog schema None, expected 1"),
+        ([], "catalog schema None, expected 2"),
+        (5, "catalog schema None, expected 2"),
         ({"schema_version": 1}, "roots is None, expected the image folder of each source"),
         ({"schema_version": 1, "roots": ["x"]}, r"roots is \['x'\]"),
         ({"schema_version": 1, "roots": {"drawn": None}}, r"roots is \{'drawn': None\}"),
@@ -291,7 +291,7 @@ def test_open_says_what_is_wrong(tmp_path, make_catalog, make_frame):
     folder = make_catalog(make_frame("a")).save(tmp_path / "catalog")
     meta = json.loads((folder / "catalog.json").read_text())
     (folder / "catalog.json").write_text(json.dumps({**meta, "schema_version": 99}))
-    with pytest.raises(DataError, match="schema 99, expected 1"):
+    with pytest.raises(DataError, match="schema 99, expected 2"):
         Catalog.open(folder)
     (folder / "catalog.json").write_text("{")
     with pytest.raises(DataError, match="not a catalog"):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tl_datasets.errors import DataError, FormatError
+from tl_datasets.errors import AnnotationError, DataError
 from tl_datasets.label_maps import DROP, LabelFields, Translator, available_maps, load_label_map, normalise_word
 from tl_datasets.taxonomy import Pictogram, Scene, State, TimeOfDay, Weather
 
@@ -89,7 +89,7 @@ def test_unknown_words_are_reported_together_with_their_counts():
     words.state("blue")
     words.condition("weather", "hail")
     assert words.condition("weather", None) is None
-    with pytest.raises(FormatError) as caught:
+    with pytest.raises(AnnotationError) as caught:
         words.check()
     message = str(caught.value)
     for part in (

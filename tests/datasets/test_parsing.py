@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tl_datasets import parsing
-from tl_datasets.errors import FormatError
+from tl_datasets.errors import AnnotationError
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=8)
 RECORDS = st.lists(st.dictionaries(TEXT, TEXT | st.integers() | st.lists(TEXT, max_size=2), max_size=3), max_size=6)
@@ -41,7 +41,7 @@ def test_faults_name_the_line(tmp_path, monkeypatch, text, line, chunk):
     monkeypatch.setattr(parsing, "_CHUNK_CHARS", chunk)
     path = tmp_path / "a.json"
     path.write_text(text)
-    with pytest.raises(FormatError) as caught:
+    with pytest.raises(AnnotationError) as caught:
         list(parsing.iter_json_array(path))
     assert (caught.value.path, caught.value.line) == (path, line)
 
@@ -50,10 +50,10 @@ def test_faults_name_the_line(tmp_path, monkeypatch, text, line, chunk):
     "read", [parsing.load_json, parsing.load_yaml, lambda path: list(parsing.iter_json_array(path))]
 )
 def test_files_that_are_missing_or_no_text(tmp_path, read):
-    with pytest.raises(FormatError, match="cannot be read"):
+    with pytest.raises(AnnotationError, match="cannot be read"):
         read(tmp_path / "absent")
     (tmp_path / "binary").write_bytes(b"[\xff\xfe]")
-    with pytest.raises(FormatError, match="UTF-8"):
+    with pytest.raises(AnnotationError, match="UTF-8"):
         read(tmp_path / "binary")
 
 
@@ -66,7 +66,7 @@ def test_a_byte_order_mark_is_no_content(tmp_path):
 def test_deep_nesting_is_a_fault_not_a_crash(tmp_path):
     path = tmp_path / "a.json"
     path.write_text("[" * 100_000)
-    with pytest.raises(FormatError, match="not usable JSON"):
+    with pytest.raises(AnnotationError, match="not usable JSON"):
         parsing.load_json(path)
 
 
@@ -79,7 +79,7 @@ def test_yaml_words_stay_words(tmp_path):
 def test_yaml_makes_no_objects(tmp_path):
     path = tmp_path / "a.yaml"
     path.write_text("!!python/object/apply:os.getcwd []")
-    with pytest.raises(FormatError, match="line 1: not YAML"):
+    with pytest.raises(AnnotationError, match="line 1: not YAML"):
         parsing.load_yaml(path)
 
 
@@ -87,7 +87,7 @@ def test_yaml_makes_no_objects(tmp_path):
 def test_a_yaml_value_that_its_tag_does_not_allow(tmp_path, text):
     path = tmp_path / "a.yaml"
     path.write_text(f"a: {text}")
-    with pytest.raises(FormatError, match="not YAML: "):
+    with pytest.raises(AnnotationError, match="not YAML: "):
         parsing.load_yaml(path)
 
 
@@ -95,7 +95,7 @@ def test_a_yaml_value_that_its_tag_does_not_allow(tmp_path, text):
 def test_yaml_keys_that_are_one_key(tmp_path, text):
     path = tmp_path / "a.yaml"
     path.write_text(text)
-    with pytest.raises(FormatError, match="occurs twice"):
+    with pytest.raises(AnnotationError, match="occurs twice"):
         parsing.load_yaml(path)
 
 
@@ -111,5 +111,5 @@ def test_json_that_python_would_take_or_drop_silently(tmp_path, text, message):
     path = tmp_path / "a.json"
     path.write_text(text)
     for read in (parsing.load_json, lambda place: list(parsing.iter_json_array(place))):
-        with pytest.raises(FormatError, match=message):
+        with pytest.raises(AnnotationError, match=message):
             read(path)

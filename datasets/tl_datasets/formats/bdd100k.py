@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from tl_datasets.errors import FormatError, ImageError, show
+from tl_datasets.errors import AnnotationError, ImageError, show
 from tl_datasets.formats.bdd100k_files import (
     Record,
     find_images,
@@ -63,8 +63,8 @@ def read(
         on_bad_box: "drop" counts and leaves out boxes without area, as the official tools do; or "error".
 
     Raises:
-        FormatError: A file does not follow the format, a frame has two records, or a word has no meaning in the label
-            map.
+        AnnotationError: A file does not follow the format, a frame has two records, or a word has no meaning in the
+            label map.
         ImageError: An image is missing or does not open, or has another size than declared.
         DataError: A box is wrong.
     """
@@ -81,7 +81,7 @@ def read(
         seen: dict[str, Path] = {}
         for record in iter_records(label_files):
             if record.stem in seen:
-                raise FormatError(
+                raise AnnotationError(
                     record.file, f"frame {show(record.name)} also has a record in {seen[record.stem]}; expected one"
                 )
             seen[record.stem] = record.file
@@ -143,7 +143,7 @@ class _LabelReader:
     def _annotation(self, label: Any, record: Record, place: str, width_px: int, height_px: int) -> Annotation | None:
         where = f"{record.file} {place}"
         if not isinstance(label, dict) or not isinstance(label.get("category"), str):
-            raise FormatError(record.file, f"{place}: expected an object with a category and a box2d")
+            raise AnnotationError(record.file, f"{place}: expected an object with a category and a box2d")
         word = label["category"]
         if label.get("box2d") is None:
             self.report.add(Event.NO_BOX, where, detail=word)
@@ -191,7 +191,7 @@ def _box(box: Any, file: Path, place: str) -> XYXY:
     try:
         x1, y1, x2, y2 = (float(box[key]) for key in ("x1", "y1", "x2", "y2"))
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise FormatError(file, f"{place}: box2d {show(box)}, expected numbers x1, y1, x2, y2") from error
+        raise AnnotationError(file, f"{place}: box2d {show(box)}, expected numbers x1, y1, x2, y2") from error
     return x1, y1, x2, y2
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tl_datasets.errors import DataError, FormatError, show
+from tl_datasets.errors import AnnotationError, DataError, show
 from tl_datasets.formats.probing import declared_side
 from tl_datasets.images import about_links, scan_images
 from tl_datasets.parsing import iter_json_array, load_json
@@ -95,7 +95,7 @@ def iter_records(paths: Iterable[Path]) -> Iterator[Record]:
     """The records of all label files: each a list of frames, {"frames": [...]}, or one frame per file.
 
     Raises:
-        FormatError: A file is none of these.
+        AnnotationError: A file is none of these.
     """
     paths = list(paths)
     # Tag files have the same shape and only conditions: where no file has labels, nobody looked.
@@ -113,13 +113,13 @@ def _objects(path: Path) -> Iterator[Any]:
         with path.open("rb") as file:
             start = file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
     except OSError as error:
-        raise FormatError(path, f"cannot be read ({error.strerror}); expected a label file: remove it") from error
+        raise AnnotationError(path, f"cannot be read ({error.strerror}); expected a label file: remove it") from error
     if start == b"[":
         yield from iter_json_array(path)
         return
     document = load_json(path)
     if not isinstance(document, dict):
-        raise FormatError(path, "expected a list of frames, {'frames': [...]}, or one frame")
+        raise AnnotationError(path, "expected a list of frames, {'frames': [...]}, or one frame")
     frames = document.get("frames")
     if not isinstance(frames, list):
         yield document
@@ -132,7 +132,7 @@ def _objects(path: Path) -> Iterator[Any]:
 def _per_image_form(document: dict[str, Any], frames: list[Any], path: Path) -> dict[str, Any]:
     """The 2018 file of one image: name without suffix, and one entry in `frames` with `objects`."""
     if len(frames) != 1 or not isinstance(frames[0], dict):
-        raise FormatError(path, f"{len(frames)} frames in a file of one image; expected one")
+        raise AnnotationError(path, f"{len(frames)} frames in a file of one image; expected one")
     name = str(document["name"] or path.stem)
     labels = frames[0].get("objects")
     return {
@@ -145,10 +145,10 @@ def _per_image_form(document: dict[str, Any], frames: list[Any], path: Path) -> 
 def _record(record: Any, path: Path, number: int, is_labelled: bool) -> Record:
     name = record.get("name") if isinstance(record, dict) else None
     if not isinstance(name, str) or not name:
-        raise FormatError(path, f"record {number}: expected a frame with a name")
+        raise AnnotationError(path, f"record {number}: expected a frame with a name")
     labels = record.get("labels")
     if labels is not None and not isinstance(labels, list):
-        raise FormatError(path, f"frame {name[:200]}: labels are {type(labels).__name__}, expected a list")
+        raise AnnotationError(path, f"frame {name[:200]}: labels are {type(labels).__name__}, expected a list")
     return Record(
         name=name,
         file=path,
@@ -163,13 +163,13 @@ def lower_attributes(item: Mapping[str, Any], path: Path, place: str) -> dict[st
     """The attributes of a frame or label; tracking files of 2020 wrote the keys with a capital.
 
     Raises:
-        FormatError: They are no mapping.
+        AnnotationError: They are no mapping.
     """
     attributes = item.get("attributes")
     if attributes is None:
         return {}
     if not isinstance(attributes, dict):
-        raise FormatError(path, f"{place}: attributes are {show(attributes)}, expected a mapping")
+        raise AnnotationError(path, f"{place}: attributes are {show(attributes)}, expected a mapping")
     return {str(key).lower(): value for key, value in attributes.items()}
 
 

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from tl_datasets.catalog import Catalog
-from tl_datasets.errors import DataError, FormatError, ImageError, show
+from tl_datasets.errors import AnnotationError, DataError, ImageError, show
 from tl_datasets.formats.box_policy import OnBadBox, fit_box
 from tl_datasets.formats.coco_document import find_image_root, load_document
 from tl_datasets.formats.coco_words import (
@@ -59,7 +59,7 @@ def read(
         on_bad_box: "error", or "drop" to count and leave out boxes without area inside the image.
 
     Raises:
-        FormatError: The file does not follow the format, or a category has no meaning in the label map.
+        AnnotationError: The file does not follow the format, or a category has no meaning in the label map.
         ImageError: An image is missing, does not open, or has another size than declared.
         DataError: A box or an attribute is wrong.
     """
@@ -75,7 +75,7 @@ def read(
             try:
                 file = resolve_inside(root, record["file_name"])
             except ImageError as error:
-                raise FormatError(path, f"{place}: {error}; or set images=DIR to a folder above") from error
+                raise AnnotationError(path, f"{place}: {error}; or set images=DIR to a folder above") from error
             if not file.is_file():
                 if missing_images == "error":
                     raise ImageError(
@@ -107,7 +107,7 @@ def read(
                 raise DataError(f"{where}: label_status is unlabelled but it has annotations; expected none")
             frame_id = known.setdefault("frame_id", name.rpartition(".")[0] or name)
             if frame_id in seen:
-                raise FormatError(
+                raise AnnotationError(
                     path,
                     f"images {seen[frame_id]} and {image_id[:80]} are both the frame {show(frame_id)}; expected one "
                     "record per image: join them, or remove one",

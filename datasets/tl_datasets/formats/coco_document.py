@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from tl_datasets.errors import FormatError, ImageError, show
+from tl_datasets.errors import AnnotationError, ImageError, show
 from tl_datasets.images import resolve_inside
 from tl_datasets.label_maps import DROP, LabelFields, Translator, load_label_map
 from tl_datasets.parsing import load_json
@@ -39,16 +39,16 @@ def load_document(path: Path, label_map: str | Path) -> CocoDocument:
     """Read and check a COCO file.
 
     Raises:
-        FormatError: It is no COCO file, an id occurs twice or does not exist, or a category that a box uses has no
+        AnnotationError: It is no COCO file, an id occurs twice or does not exist, or a category that a box uses has no
             meaning in the label map.
     """
     document = load_json(path)
     if not isinstance(document, dict) or not isinstance(document.get("images"), list):
-        raise FormatError(path, "expected a COCO document with images, annotations and categories")
+        raise AnnotationError(path, "expected a COCO document with images, annotations and categories")
     images = _by_id(document["images"], "image", path)
     if not isinstance(document.get("annotations"), list):
         found = show(document["annotations"]) if "annotations" in document else "absent"
-        raise FormatError(
+        raise AnnotationError(
             path,
             f"annotations: {found}, expected a list; write [] only if every image was looked at and holds no object",
         )
@@ -88,34 +88,34 @@ def _has_image(folder: Path, name: str) -> bool:
 
 def _by_id(items: Any, kind: str, path: Path) -> dict[str, dict[str, Any]]:
     if not isinstance(items, list):
-        raise FormatError(path, f"the objects of kind {kind} are {type(items).__name__}, expected a list")
+        raise AnnotationError(path, f"the objects of kind {kind} are {type(items).__name__}, expected a list")
     result: dict[str, dict[str, Any]] = {}
     needed = {"image": "file_name", "category": "name"}[kind]
     for number, item in enumerate(items):
         if not isinstance(item, dict) or "id" not in item or not isinstance(item.get(needed), str):
-            raise FormatError(path, f"{kind} number {number}: expected an object with id and {needed}")
+            raise AnnotationError(path, f"{kind} number {number}: expected an object with id and {needed}")
         key = str(item["id"])
         if key in result:
-            raise FormatError(path, f"{kind} id {key[:80]} occurs twice; expected unique ids")
+            raise AnnotationError(path, f"{kind} id {key[:80]} occurs twice; expected unique ids")
         result[key] = item
     return result
 
 
 def _boxes_by_image(items: Any, records: Mapping[str, Any], path: Path) -> dict[str, list[dict[str, Any]]]:
     if not isinstance(items, list):
-        raise FormatError(path, f"annotations: {type(items).__name__}, expected a list")
+        raise AnnotationError(path, f"annotations: {type(items).__name__}, expected a list")
     result: dict[str, list[dict[str, Any]]] = {}
     seen: set[str] = set()
     for number, item in enumerate(items):
         if not isinstance(item, dict) or "image_id" not in item or "category_id" not in item:
-            raise FormatError(path, f"annotation number {number}: expected an object with image_id and category_id")
+            raise AnnotationError(path, f"annotation number {number}: expected an object with image_id and category_id")
         if "id" in item:
             if str(item["id"]) in seen:
-                raise FormatError(path, f"annotation id {str(item['id'])[:80]} occurs twice; expected unique ids")
+                raise AnnotationError(path, f"annotation id {str(item['id'])[:80]} occurs twice; expected unique ids")
             seen.add(str(item["id"]))
         image_id = str(item["image_id"])
         if image_id not in records:
-            raise FormatError(
+            raise AnnotationError(
                 path,
                 f"annotation {str(item.get('id', number))[:80]}: image {image_id[:80]} does not exist; "
                 "expected an id of images",
@@ -132,7 +132,7 @@ def _meanings(
     used = Counter(str(item["category_id"]) for item in document.get("annotations") or [])
     absent = sorted(set(used) - set(categories))
     if absent:
-        raise FormatError(
+        raise AnnotationError(
             path,
             f"category {absent[0][:80]} of {used[absent[0]]} annotations does not exist; expected an id of categories",
         )

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
-from tl_datasets.errors import DataError, FormatError, UsageError
+from tl_datasets.errors import AnnotationError, DataError, UsageError
 from tl_datasets.formats.box_policy import OnBadBox, fit_box
 from tl_datasets.formats.probing import ImageFacts, probe_ahead
 from tl_datasets.formats.yolo_layout import Item, Layout, find_layout
@@ -62,7 +62,7 @@ def read(
         on_bad_box: "error", or "drop" to count and leave out boxes without area inside the image.
 
     Raises:
-        FormatError: A file does not follow the format, or a class name has no meaning in the label map.
+        AnnotationError: A file does not follow the format, or a class name has no meaning in the label map.
         ImageError: An image does not open, or a path leaves the root.
         UsageError: A folder or the class names are missing.
     """
@@ -128,7 +128,7 @@ def _annotations(
     for row in rows:
         where = f"{item.label_file} line {row.line}"
         if row.class_id >= len(class_names):
-            raise FormatError(item.label_file, _class_message(row.class_id, layout, class_names), line=row.line)
+            raise AnnotationError(item.label_file, _class_message(row.class_id, layout, class_names), line=row.line)
         if row.is_polygon:
             report.add(Event.POLYGON_TO_BOX, where)
         word, meaning = class_names[row.class_id], fields[row.class_id]
@@ -180,7 +180,7 @@ class _SideFiles:
         """A side file beyond the last row means that rows were removed, so that all later states are shifted."""
         surplus = self._path(item, rows)
         if surplus.is_file():
-            raise FormatError(
+            raise AnnotationError(
                 item.label_file,
                 f"{rows} rows, but there is a state for one more ({surplus}); expected one file per row",
             )
@@ -189,21 +189,21 @@ class _SideFiles:
         path = self._path(item, row.position)
         if not path.is_file():
             if (self.folder / path.name).is_file():
-                raise FormatError(
+                raise AnnotationError(
                     self.folder / path.name,
                     f"two images are named '{Path(item.path).stem}'; expected one state file for each, such as {path}",
                 )
             if self.missing_state == "unknown":
                 report.add(Event.STATE_MISSING, path)
                 return State.UNKNOWN
-            raise FormatError(
+            raise AnnotationError(
                 item.label_file,
                 f"no state file {path} for this row; add it, or set missing_state=unknown",
                 line=row.line,
             )
         data = load_json(path)
         if not isinstance(data, dict) or "state" not in data:
-            raise FormatError(path, 'expected {"state": k}')
+            raise AnnotationError(path, 'expected {"state": k}')
         return self.words.state(data["state"])
 
 
@@ -211,9 +211,9 @@ def _check_items(layout: Layout, missing: str | None) -> None:
     stems = Counter(item.path.rpartition(".")[0] for item in layout.items)
     twice = next((stem for stem, number in stems.items() if number > 1), None)
     if twice is not None:
-        raise FormatError(layout.root, f"two images named '{twice}' share one label file; rename one of them")
+        raise AnnotationError(layout.root, f"two images named '{twice}' share one label file; rename one of them")
     if missing is None and not any(item.label_file.is_file() for item in layout.items):
-        raise FormatError(
+        raise AnnotationError(
             layout.root,
             f"none of {len(layout.items)} images has a label file, expected for example {layout.items[0].label_file}; "
             "set labels=DIR, or missing=unlabelled if nobody labelled them",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tl_datasets.errors import FormatError, ImageError, UsageError, show
+from tl_datasets.errors import AnnotationError, ImageError, UsageError, show
 from tl_datasets.images import IMAGE_SUFFIXES, about_links, resolve_inside, scan_images
 from tl_datasets.parsing import load_yaml, read_text
 
@@ -72,7 +72,7 @@ def find_layout(
         parts: Keys of the data.yaml to read; None = all that it names.
 
     Raises:
-        FormatError: The data.yaml is wrong.
+        AnnotationError: The data.yaml is wrong.
         ImageError: A path leaves the root, or there is no image.
         UsageError: A folder does not exist.
     """
@@ -185,9 +185,11 @@ def _from_yaml(
 ) -> Layout:
     data = load_yaml(path)
     if not isinstance(data, dict):
-        raise FormatError(path, "expected a mapping with train, val and names")
+        raise AnnotationError(path, "expected a mapping with train, val and names")
     if "kpt_shape" in data:
-        raise FormatError(path, "holds key points (kpt_shape); expected a detection data set with boxes or polygons")
+        raise AnnotationError(
+            path, "holds key points (kpt_shape); expected a detection data set with boxes or polygons"
+        )
     if class_names is None:
         class_names = _declared_names(data, path)
     root = _root(data, path, images)
@@ -196,7 +198,7 @@ def _from_yaml(
     label_roots: set[Path] = set()
     declared = [key for key in _SPLITS if data.get(key)]
     if not declared:
-        raise FormatError(path, "names no images; expected train, val or test")
+        raise AnnotationError(path, "names no images; expected train, val or test")
     if parts is not None:
         if absent := [part for part in parts if part not in declared]:
             raise UsageError(f"parts: {path} has no '{absent[0]}'; it has {', '.join(declared)}")
@@ -207,12 +209,12 @@ def _from_yaml(
             relative = image.relative_to(root).as_posix()
             split = _SPLITS[key]
             if relative in items and items[relative].split != split:
-                raise FormatError(
+                raise AnnotationError(
                     path, f"image '{relative}' is in {items[relative].split} and in {split}; expected one part"
                 )
             items.setdefault(relative, Item(path=relative, label_file=label_file_of(image), split=split))
     if not items:
-        raise FormatError(path, f"no image below {root} in {', '.join(declared)}; expected image files")
+        raise AnnotationError(path, f"no image below {root} in {', '.join(declared)}; expected image files")
     return Layout(
         root=root,
         items=tuple(items.values()),
@@ -230,9 +232,9 @@ def _declared_names(data: dict[str, Any], path: Path) -> tuple[str, ...] | None:
     try:
         names = class_names_from(data["names"], "names")
     except UsageError as error:
-        raise FormatError(path, str(error)) from error
+        raise AnnotationError(path, str(error)) from error
     if count is not None and count != len(names) and str(count).strip() != str(len(names)):
-        raise FormatError(path, f"nc is {show(count)} but names has {len(names)}; expected the same number")
+        raise AnnotationError(path, f"nc is {show(count)} but names has {len(names)}; expected the same number")
     return names
 
 
@@ -245,9 +247,9 @@ def _root(data: dict[str, Any], path: Path, images: Path | None) -> Path:
     below = str(data.get("path") or "")
     root = _existing(folder, below)
     if root is None or not root.is_dir():
-        raise FormatError(path, f"path {show(below)}: no such folder in {folder}; set images=DIR")
+        raise AnnotationError(path, f"path {show(below)}: no such folder in {folder}; set images=DIR")
     if not root.is_relative_to(folder):
-        raise FormatError(path, f"path {show(below)} leaves {folder}; to allow that, set images=DIR")
+        raise AnnotationError(path, f"path {show(below)} leaves {folder}; to allow that, set images=DIR")
     return root
 
 
@@ -264,21 +266,21 @@ def _images_of(value: Any, key: str, root: Path, path: Path, left_out: list[Path
     """The images of one key, each with the folder that was named; links not followed are added to `left_out`."""
     for entry in value if isinstance(value, list) else [value]:
         if not isinstance(entry, str):
-            raise FormatError(path, f"{key}: {show(entry)}, expected a folder, a list file, or a list of them")
+            raise AnnotationError(path, f"{key}: {show(entry)}, expected a folder, a list file, or a list of them")
         place = _place(entry, key, root, path)
         if place.is_dir():
             found, links = scan_images(place)
             left_out.extend(links)
             if not found:
-                raise FormatError(path, _no_image(key, entry) + about_links(links))
+                raise AnnotationError(path, _no_image(key, entry) + about_links(links))
             yield from ((image, place) for image in found)
         elif place.suffix.lower() == ".txt":
             found = list(_listed_images(place, root))
             if not found:
-                raise FormatError(path, _no_image(key, entry))
+                raise AnnotationError(path, _no_image(key, entry))
             yield from ((image, image.parent) for image in found)
         else:
-            raise FormatError(path, f"{key}: {show(entry)} is neither a folder nor a .txt list of images")
+            raise AnnotationError(path, f"{key}: {show(entry)} is neither a folder nor a .txt list of images")
 
 
 def _no_image(key: str, entry: str) -> str:
@@ -295,8 +297,10 @@ def _place(entry: str, key: str, root: Path, path: Path) -> Path:
         if place is not None and place.is_relative_to(root):
             return place
     if _existing(root, entry) is not None:
-        raise FormatError(path, f"{key}: {show(entry)} leaves {root}; to allow that, set images=DIR to a folder above")
-    raise FormatError(
+        raise AnnotationError(
+            path, f"{key}: {show(entry)} leaves {root}; to allow that, set images=DIR to a folder above"
+        )
+    raise AnnotationError(
         path,
         f"{key}: no {show(entry)} in {root}; expected a folder or a .txt list; set images=DIR, or name the parts that "
         "are there with parts=...",
@@ -312,9 +316,11 @@ def _listed_images(listing: Path, root: Path) -> Iterator[Path]:
         try:
             image = resolve_inside(root, str(base / entry.replace("\\", "/")))
         except ImageError as error:
-            raise FormatError(
+            raise AnnotationError(
                 listing, f"{show(entry)} leaves {root}; set images=DIR to a folder above", line=line
             ) from error
         if not image.is_file():
-            raise FormatError(listing, f"no image {show(entry)} in {root}; expected a path relative to it", line=line)
+            raise AnnotationError(
+                listing, f"no image {show(entry)} in {root}; expected a path relative to it", line=line
+            )
         yield image

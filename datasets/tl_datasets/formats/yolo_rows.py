@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from tl_datasets.errors import FormatError, show
+from tl_datasets.errors import AnnotationError, show
 from tl_datasets.parsing import read_text
 
 # Annotation tools let boxes run a little over the edge; the ultralytics trainer allows the same share.
@@ -39,7 +39,7 @@ def read_rows(path: Path) -> tuple[list[Row], list[Row]]:
         The rows, and those left out because they repeat an earlier row exactly.
 
     Raises:
-        FormatError: A row does not follow the format; carries its line.
+        AnnotationError: A row does not follow the format; carries its line.
     """
     rows: list[Row] = []
     repeated: list[Row] = []
@@ -63,11 +63,11 @@ def _numbers(words: list[str], path: Path, line: int) -> tuple[float, ...]:
     except ValueError as error:
         reason = str(error)  # quotes the word, which may be long
         reason = reason if len(reason) < 100 else f"{reason[:97]}..."
-        raise FormatError(path, f"{reason}; expected numbers: class cx cy w h", line=line) from error
+        raise AnnotationError(path, f"{reason}; expected numbers: class cx cy w h", line=line) from error
     if not all(math.isfinite(number) for number in numbers):
-        raise FormatError(path, "a number is NaN or infinite; expected finite numbers: class cx cy w h", line=line)
+        raise AnnotationError(path, "a number is NaN or infinite; expected finite numbers: class cx cy w h", line=line)
     if numbers[0] < 0 or numbers[0] != int(numbers[0]):
-        raise FormatError(path, f"class {show(words[0])}, expected a whole number from 0", line=line)
+        raise AnnotationError(path, f"class {show(words[0])}, expected a whole number from 0", line=line)
     return numbers
 
 
@@ -76,7 +76,7 @@ def _row(numbers: tuple[float, ...], position: int, path: Path, line: int) -> Ro
     n = len(numbers)
     if n != 5 and (n < 7 or n % 2 == 0):
         hint = "; is the last one a confidence? remove it" if n == 6 else ""
-        raise FormatError(
+        raise AnnotationError(
             path,
             f"{n} numbers, expected 5 (class cx cy w h) or a polygon (class x1 y1 x2 y2 x3 y3 ...){hint}",
             line=line,
@@ -84,7 +84,7 @@ def _row(numbers: tuple[float, ...], position: int, path: Path, line: int) -> Ro
     wrong = [value for value in values if not -_TOLERANCE <= value <= 1 + _TOLERANCE]
     if wrong:
         hint = "; pixels must be divided by the image size" if max(values) > 2 else ""
-        raise FormatError(path, f"coordinate {wrong[0]:g}, expected values in [0, 1]{hint}", line=line)
+        raise AnnotationError(path, f"coordinate {wrong[0]:g}, expected values in [0, 1]{hint}", line=line)
     if n == 5:
         cx, cy, w, h = values
         xyxy = (cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2)

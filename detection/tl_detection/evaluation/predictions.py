@@ -16,7 +16,7 @@ import numpy as np
 
 from tl_datasets.boxes import xywh_from_xyxy, xyxy_from_xywh
 from tl_datasets.catalog import Catalog
-from tl_datasets.errors import DataError, FormatError
+from tl_datasets.errors import AnnotationError, DataError
 from tl_datasets.images import write_whole
 from tl_datasets.label_space import LabelSpace
 from tl_detection.detector import Detections
@@ -84,8 +84,8 @@ def read_predictions(
         One result per frame of `catalog`, empty where the file has none.
 
     Raises:
-        FormatError: The file is broken, or a prediction has an unknown frame or category, a malformed box, or a score
-            outside [0, 1]; or more than 5 % of the boxes end far beyond their frames.
+        AnnotationError: The file is broken, or a prediction has an unknown frame or category, a malformed box, or a
+            score outside [0, 1]; or more than 5 % of the boxes end far beyond their frames.
     """
     content = _load(path)
     results, tables = _results_and_tables(path, content)
@@ -98,7 +98,7 @@ def read_predictions(
     row, class_id, bbox, score = [], [], [], []
     for index, result in enumerate(results):
         if not isinstance(result, dict) or not {"image_id", "category_id", "bbox", "score"} <= result.keys():
-            raise FormatError(
+            raise AnnotationError(
                 path,
                 f"prediction {index}: found {_short(result)}, expected an object with image_id, category_id, bbox "
                 "and score; is this a file of predictions, not of ground truth?",
@@ -140,7 +140,9 @@ class _FrameLookup:
 
     def find(self, index: int, image_id: Any) -> int:
         if not _is_id(image_id):
-            raise FormatError(self.path, f"prediction {index}: image_id {_short(image_id)}, expected a number or text")
+            raise AnnotationError(
+                self.path, f"prediction {index}: image_id {_short(image_id)}, expected a number or text"
+            )
         if image_id not in self.found:
             self.found[image_id] = self._look_up(index, image_id)
         return self.found[image_id]
@@ -151,7 +153,7 @@ class _FrameLookup:
         if image is None:
             if isinstance(image_id, int):
                 known = "is not among the images" if self.images is not None else "is a number, and no images define it"
-                raise FormatError(
+                raise AnnotationError(
                     self.path, f"{where} {known}; expected a frame id as text, or a COCO file with that image (--coco)"
                 )
             names = [image_id]
@@ -163,12 +165,12 @@ class _FrameLookup:
             for level, text in zip(self.levels, (name, name, file_name.name, file_name.stem), strict=True):
                 rows = level.get(text, [])
                 if len(rows) > 1:
-                    raise FormatError(
+                    raise AnnotationError(
                         self.path, f"{where}: {len(rows)} frames are named '{text}'; expected a whole frame id or path"
                     )
                 if rows:
                     return rows[0]
-        raise FormatError(
+        raise AnnotationError(
             self.path, f"{where}: no such frame in the catalog; expected ids such as '{next(iter(self.levels[0]), '')}'"
         )
 
@@ -184,7 +186,7 @@ class _ClassLookup:
 
     def find(self, index: int, category_id: Any) -> int:
         if not _is_id(category_id):
-            raise FormatError(
+            raise AnnotationError(
                 self.path, f"prediction {index}: category_id {_short(category_id)}, expected a number or a class name"
             )
         if category_id not in self.found:
@@ -196,17 +198,17 @@ class _ClassLookup:
         name = category_id
         if isinstance(category_id, int):
             if self.categories is None:
-                raise FormatError(
+                raise AnnotationError(
                     self.path, f"{where} is a number, and no categories name it; expected a class name, or give --coco"
                 )
             if category_id not in self.categories:
-                raise FormatError(
+                raise AnnotationError(
                     self.path, f"{where}: not among the categories; expected one of {sorted(self.categories)}"
                 )
             name = self.categories[category_id]
             where += f" ({name})"
         if name not in self.names:
-            raise FormatError(
+            raise AnnotationError(
                 self.path, f"{where}: no such class in the label space; expected one of {', '.join(self.names)}"
             )
         return self.names.index(str(name))
@@ -216,18 +218,18 @@ def _load(path: Path | str) -> Any:
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise FormatError(path, f"cannot be read ({error.strerror}); expected a JSON file") from error
+        raise AnnotationError(path, f"cannot be read ({error.strerror}); expected a JSON file") from error
     except json.JSONDecodeError as error:
-        raise FormatError(path, f"broken JSON ({error.msg}); write the file again", line=error.lineno) from error
+        raise AnnotationError(path, f"broken JSON ({error.msg}); write the file again", line=error.lineno) from error
     except (UnicodeDecodeError, RecursionError) as error:
-        raise FormatError(path, f"not a JSON text file ({error.__class__.__name__})") from error
+        raise AnnotationError(path, f"not a JSON text file ({error.__class__.__name__})") from error
 
 
 def _results_and_tables(path: Path | str, content: Any) -> tuple[list[Any], dict[str, list[Any]]]:
     if isinstance(content, list):
         return content, {}
     if not isinstance(content, Mapping) or not isinstance(content.get("annotations"), list):
-        raise FormatError(
+        raise AnnotationError(
             path, f"found {_short(content)}, expected a list of predictions or an object with 'annotations'"
         )
     present = [name for name in ("images", "categories") if name in content]
@@ -237,11 +239,13 @@ def _results_and_tables(path: Path | str, content: Any) -> tuple[list[Any], dict
 def _rows_of(path: Path | str, content: Any, name: str) -> list[Any]:
     rows = content.get(name) if isinstance(content, Mapping) else None
     if not isinstance(rows, list) or not all(isinstance(row, Mapping) and _is_id(row.get("id")) for row in rows):
-        raise FormatError(path, f"'{name}' is {_short(rows)}, expected a list of objects with an id (number or text)")
+        raise AnnotationError(
+            path, f"'{name}' is {_short(rows)}, expected a list of objects with an id (number or text)"
+        )
     ids = [str(row["id"]) for row in rows]
     if len(set(ids)) != len(ids):
         repeated = next(item for index, item in enumerate(ids) if item in ids[:index])
-        raise FormatError(path, f"'{name}' has the id {repeated} more than once; expected unique ids")
+        raise AnnotationError(path, f"'{name}' has the id {repeated} more than once; expected unique ids")
     return rows
 
 
@@ -265,7 +269,7 @@ def _check_places(path: Path | str, bbox: np.ndarray, frames: Catalog, row: np.n
     far = (bbox[:, :2] + bbox[:, 2:] > 1.1 * size).any(axis=1)
     if far.sum() > 0.05 * len(bbox):
         index = int(np.argmax(far))
-        raise FormatError(
+        raise AnnotationError(
             path,
             f"prediction {index}: bbox {_short(bbox[index].tolist())} ends far beyond its frame of "
             f"{size[index, 0]}x{size[index, 1]} px, and so do {int(far.sum())} of {len(bbox)}; expected x, y, width, "
@@ -287,7 +291,7 @@ def _checked_box(path: Path | str, index: int, bbox: Any) -> list[float]:
         or not all(type(value) in (float, int) and abs(value) <= _LARGEST_PX for value in bbox)
         or min(bbox[2:]) < 0
     ):
-        raise FormatError(
+        raise AnnotationError(
             path, f"prediction {index}: bbox {_short(bbox)}, expected [x, y, width, height] in pixels, finite"
         )
     return bbox
@@ -295,7 +299,7 @@ def _checked_box(path: Path | str, index: int, bbox: Any) -> list[float]:
 
 def _checked_score(path: Path | str, index: int, score: Any) -> float:
     if type(score) not in (float, int) or not 0 <= score <= 1:
-        raise FormatError(
+        raise AnnotationError(
             path, f"prediction {index}: score {_short(score)}, expected a number from 0 to 1; divide percent by 100"
         )
     return score

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tl_datasets.catalog import CONDITIONS, Catalog
-from tl_datasets.errors import DataError, ImageError
-from tl_datasets.images import read_rgb, write_whole
+from tl_datasets.errors import DataError
+from tl_datasets.images import write_whole
 from tl_datasets.label_space import LabelSpace
 from tl_detection.detector import Detections, Detector
 from tl_detection.evaluation.conditions import Slice, slices_by
@@ -133,11 +133,10 @@ def collect_detections(
         DataError: The detector gives another number of results than images.
     """
     rows = np.arange(len(catalog)) if rows is None else rows
-    sizes = catalog.frames.select("width_px", "height_px").rows()
     detections: list[Detections] = []
     for start in range(0, len(rows), batch_size):
         batch = [int(row) for row in rows[start : start + batch_size]]
-        images = [_image(catalog, row, sizes[row]) for row in batch]
+        images = [catalog.read_rgb(row) for row in batch]
         found = detector.detect(images)
         if len(found) != len(images):
             raise DataError(f"detector: {len(found)} results for {len(images)} images; expected one per image")
@@ -145,18 +144,6 @@ def collect_detections(
         if progress is not None:
             progress(len(detections), len(rows))
     return detections
-
-
-def _image(catalog: Catalog, row: int, size: tuple[int, int]) -> NDArray[np.uint8]:
-    path = catalog.image_path(row)
-    image = read_rgb(path)
-    height, width = image.shape[:2]
-    if (width, height) != size:
-        raise ImageError(
-            f"{path}: {width}x{height} pixels, the catalog says {size[0]}x{size[1]}; its boxes would not fit: "
-            "index again"
-        )
-    return image
 
 
 def _detections_of(

@@ -12,12 +12,11 @@ import onnx
 import onnxruntime
 
 from tl_datasets.errors import DataError, UsageError, WeightsError
-from tl_datasets.images import read_rgb
 from tl_detection.checkpoint import Checkpoint, file_fingerprint, load_checkpoint
 from tl_detection.detector import Image
 from tl_detection.detectors.load import load_detector
 from tl_detection.detectors.onnx import OnnxDetector
-from tl_detection.export.frames import catalog_paths, drawn_frames, plain_frames
+from tl_detection.export.frames import choose_frames, drawn_frames, plain_frames
 from tl_detection.export.graph import OPSET
 from tl_detection.export.metadata import describe
 from tl_detection.export.model import build_model
@@ -98,7 +97,11 @@ def export(
     if out.exists() and (out.is_dir() or not overwrite):
         raise DataError(f"{out}: exists already; choose another --out or replace it with --force")
     checkpoint = load_checkpoint(weights)
-    chosen = catalog_paths(catalog, where, n_frames) if catalog is not None and n_frames else []
+    chosen: Iterable[Image] = ()
+    n_chosen = 0
+    if catalog is not None and n_frames:
+        source, rows = choose_frames(catalog, where, n_frames)
+        chosen, n_chosen = map(source.read_rgb, rows), len(rows)
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(f".{out.name}.partial.onnx")
     try:
@@ -107,10 +110,10 @@ def export(
 
         size = int(checkpoint.model["width_px"]), int(checkpoint.model["height_px"])
         shown, drawn = list(frames or ()), drawn_frames(*size)
-        total = len(shown) + len(chosen) + len(drawn)
+        total = len(shown) + n_chosen + len(drawn)
 
         def counted() -> Iterator[Image]:
-            for done, frame in enumerate(chain(shown, map(read_rgb, chosen), drawn), start=1):
+            for done, frame in enumerate(chain(shown, chosen, drawn), start=1):
                 yield frame
                 if progress is not None:
                     progress(done, total)
@@ -126,7 +129,7 @@ def export(
         n_nodes=n_nodes,
         fingerprint=fingerprint,
         checkpoint_fingerprint=file_fingerprint(weights),
-        real_frames=len(frames or ()) + len(chosen),
+        real_frames=len(frames or ()) + n_chosen,
         parity=parity,
     )
 

@@ -11,7 +11,7 @@ from tl_datasets.errors import DataError
 from tl_detection.detector import Image
 
 
-def catalog_paths(folder: Path, where: str | None, n_frames: int) -> list[Path]:
+def choose_frames(folder: Path, where: str | None, n_frames: int) -> tuple[Catalog, list[int]]:
     """Choose frames of a catalog, spread evenly over it.
 
     Args:
@@ -20,7 +20,7 @@ def catalog_paths(folder: Path, where: str | None, n_frames: int) -> list[Path]:
         n_frames: How many at most.
 
     Returns:
-        Their image files.
+        The catalog that was chosen from, and the rows of the frames in it.
 
     Raises:
         DataError: The catalog cannot be used, or has no such frame.
@@ -31,7 +31,7 @@ def catalog_paths(folder: Path, where: str | None, n_frames: int) -> list[Path]:
     if not len(catalog):
         raise DataError(f"{folder}: no frame to compare on with the filter {where!r}; choose another catalog")
     rows = np.unique(np.linspace(0, len(catalog) - 1, min(n_frames, len(catalog))).round().astype(int))
-    return [catalog.image_path(int(row)) for row in rows]
+    return catalog, rows.tolist()
 
 
 def drawn_frames(width_px: int, height_px: int) -> list[Image]:

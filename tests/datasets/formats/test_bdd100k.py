@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from tl_datasets.errors import DataError, FormatError, ImageError
+from tl_datasets.errors import AnnotationError, DataError, ImageError
 from tl_datasets.formats.bdd100k import read
 from tl_datasets.index import index
 from tl_datasets.read_report import Event, ReadReport
@@ -255,7 +255,7 @@ def test_links_that_are_not_followed_are_counted(make_source, tmp_path, draw_ima
 def test_a_link_that_leads_nowhere_is_no_label_file(make_source):
     source = make_source({"labels/det_20/det_train.json": [FRAME]})
     (source / "labels/det_20/det_val.json").symlink_to("nowhere")
-    with pytest.raises(FormatError, match=r"det_val\.json: cannot be read"):
+    with pytest.raises(AnnotationError, match=r"det_val\.json: cannot be read"):
         list(read(source, report=ReadReport()))
 
 
@@ -452,7 +452,7 @@ def test_a_foreign_conversion_of_the_same_frames_agrees(shared_data):
 
 def test_error_types(make_source):
     source = make_source({"labels/det_20/det_train.json": "[3]"})
-    with pytest.raises(FormatError) as caught:
+    with pytest.raises(AnnotationError) as caught:
         list(read(source, report=ReadReport()))
     assert caught.value.path == source / "labels/det_20/det_train.json"
     assert caught.value.line == 1

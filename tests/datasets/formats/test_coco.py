@@ -10,7 +10,7 @@ import pytest
 from pycocotools.coco import COCO
 
 from tl_datasets.catalog import Catalog
-from tl_datasets.errors import DataError, FormatError, ImageError
+from tl_datasets.errors import AnnotationError, DataError, ImageError
 from tl_datasets.formats.coco import read, write
 from tl_datasets.frame import Annotation, Frame
 from tl_datasets.index import index
@@ -258,7 +258,7 @@ def test_faults(make_file, content, message):
 def test_a_path_that_leaves_the_root_is_refused(make_file, tmp_path):
     path = make_file(document(images=[{"id": 100, "file_name": "../a.png"}]))
     (tmp_path / "below").mkdir()
-    with pytest.raises(FormatError, match=r"labels\.json: image 100 .*leaves its root"):
+    with pytest.raises(AnnotationError, match=r"labels\.json: image 100 .*leaves its root"):
         read_all(path, images=tmp_path / "below")
 
 
@@ -277,7 +277,7 @@ def test_bad_boxes_may_be_dropped_and_are_counted(make_file):
 
 def test_two_images_of_one_name_are_refused(make_file):
     content = document(images=[{"id": 1, "file_name": "a.png"}, {"id": 2, "file_name": "a.png"}], annotations=[])
-    with pytest.raises(FormatError, match=r"labels\.json: images 1 and 2 are both the frame 'a'; .*remove one"):
+    with pytest.raises(AnnotationError, match=r"labels\.json: images 1 and 2 are both the frame 'a'; .*remove one"):
         index(make_file(content), "coco")
 
 
@@ -418,6 +418,6 @@ def test_an_unwritable_target_leaves_nothing(full_catalog, tmp_path):
 
 def test_error_type_and_path(make_file):
     path = make_file("{")
-    with pytest.raises(FormatError) as caught:
+    with pytest.raises(AnnotationError) as caught:
         read_all(path)
     assert (caught.value.path, caught.value.line) == (path, 1)

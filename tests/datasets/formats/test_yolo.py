@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tl_datasets.errors import DataError, FormatError, ImageError, UsageError
+from tl_datasets.errors import AnnotationError, DataError, ImageError, UsageError
 from tl_datasets.formats.yolo import read
 from tl_datasets.index import index
 from tl_datasets.read_report import Event, ReadReport
@@ -144,17 +144,17 @@ def test_boxes_without_area_may_be_dropped_and_are_counted(make_folders):
 
 def test_classes_that_count_from_one_are_recognised(make_folders):
     source = make_folders({"a": "1 0.5 0.5 0.25 0.5\n", "b": "2 0.5 0.5 0.1 0.1\n3 0.2 0.5 0.1 0.1\n"})
-    with pytest.raises(FormatError, match=r"b\.txt line 2: class 3.*count from 1, subtract 1"):
+    with pytest.raises(AnnotationError, match=r"b\.txt line 2: class 3.*count from 1, subtract 1"):
         read_all(source)
     source = make_folders({"a": "0 0.5 0.5 0.25 0.5\n", "b": "3 0.2 0.5 0.1 0.1\n"}, folder="other")
-    with pytest.raises(FormatError, match="correct the row or the names"):
+    with pytest.raises(AnnotationError, match="correct the row or the names"):
         read_all(source)
 
 
 def test_a_file_that_is_no_text_is_named(make_folders):
     source = make_folders({"a": ""})
     (source / "labels" / "a.txt").write_bytes(b"\xff\xfe0")
-    with pytest.raises(FormatError, match=r"a\.txt: byte 0 is not UTF-8"):
+    with pytest.raises(AnnotationError, match=r"a\.txt: byte 0 is not UTF-8"):
         read_all(source)
 
 
@@ -173,7 +173,7 @@ def test_an_empty_file_is_a_negative_and_a_missing_one_is_not(make_folders, miss
 
 def test_no_label_file_at_all_is_a_wrong_folder_unless_said_otherwise(make_folders):
     source = make_folders({"a": None, "b": None})
-    with pytest.raises(FormatError, match=r"none of 2 images has a label file.*labels/a\.txt.*missing=unlabelled"):
+    with pytest.raises(AnnotationError, match=r"none of 2 images has a label file.*labels/a\.txt.*missing=unlabelled"):
         read_all(source)
     frames, _ = read_all(source, missing="unlabelled")
     assert [frame.annotations for frame in frames] == [None, None]
@@ -232,7 +232,7 @@ def test_links_that_are_not_followed_are_counted(make_folders, tmp_path, draw_im
     ):
         read_all(source)
     (source / "data.yaml").write_text("train: images\nnames: [red]")
-    with pytest.raises(FormatError, match=r"train: no image in 'images'.*3 links"):
+    with pytest.raises(AnnotationError, match=r"train: no image in 'images'.*3 links"):
         read_all(source, names=None)
 
 
@@ -268,7 +268,7 @@ def test_label_files_beside_the_images(tmp_path, draw_image):
 def test_two_images_that_share_a_label_file(make_folders, draw_image):
     source = make_folders({"a": ""})
     draw_image(source / "images" / "a.jpg")
-    with pytest.raises(FormatError, match="two images named 'a'"):
+    with pytest.raises(AnnotationError, match="two images named 'a'"):
         read_all(source)
 
 
@@ -284,7 +284,7 @@ def test_ways_to_give_names(make_folders, tmp_path, names):
 def test_many_names_are_no_file_name(make_folders):
     names = ",".join(["red", *(f"class{number}" for number in range(100))])
     assert only_boxes(make_folders({"a": "0 0.5 0.5 0.25 0.5\n"}), names=names)[0] is not None
-    with pytest.raises(FormatError, match=r"label 'a.x00b'"):
+    with pytest.raises(AnnotationError, match=r"label 'a.x00b'"):
         read_all(make_folders({"a": "0 0.5 0.5 0.25 0.5\n"}), names="a\0b")
 
 
@@ -304,7 +304,7 @@ def test_names_may_come_from_the_label_map(make_folders):
 
 def test_an_unknown_name_matters_only_where_it_is_used(make_folders):
     source = make_folders({"a": "1 0.5 0.5 0.25 0.5\n1 0.5 0.5 0.1 0.1\n", "b": "1 0.5 0.5 0.2 0.1"})
-    with pytest.raises(FormatError, match=r"label 'left' \(3\)"):
+    with pytest.raises(AnnotationError, match=r"label 'left' \(3\)"):
         read_all(source, names="red,left")
     assert len(read_all(source, names="left,red")[0]) == 2
 
@@ -358,7 +358,7 @@ def test_off_is_a_name(make_yaml):
 
 def test_only_some_parts(make_yaml):
     root = make_yaml("train: gone/images\nval: valid/images\nnames: [red]")
-    with pytest.raises(FormatError, match=r"train: no 'gone/images'.*parts="):
+    with pytest.raises(AnnotationError, match=r"train: no 'gone/images'.*parts="):
         read_all(root, names=None)
     frames, _ = read_all(root, names=None, parts="val")
     assert [frame.split for frame in frames] == ["val"]
@@ -448,20 +448,20 @@ def test_faults_of_side_files(with_states):
     options = {"names": "traffic_light", "states": "states"}
     second = with_states / "states" / "a_1_1.json"
     (with_states / "states" / "a_1_2.json").write_text('{"state": 0}')
-    with pytest.raises(FormatError, match=r"2 rows, but there is a state for one more"):
+    with pytest.raises(AnnotationError, match=r"2 rows, but there is a state for one more"):
         read_all(with_states, **options)
     (with_states / "states" / "a_1_2.json").unlink()
     second.write_text('{"state": 9}')
-    with pytest.raises(FormatError, match=r"state '9' \(1\)"):
+    with pytest.raises(AnnotationError, match=r"state '9' \(1\)"):
         read_all(with_states, **options)
     second.write_text("{")
-    with pytest.raises(FormatError, match=r"a_1_1\.json line 1: not JSON"):
+    with pytest.raises(AnnotationError, match=r"a_1_1\.json line 1: not JSON"):
         read_all(with_states, **options)
     second.write_text("[]")
-    with pytest.raises(FormatError, match=r"a_1_1\.json: expected"):
+    with pytest.raises(AnnotationError, match=r"a_1_1\.json: expected"):
         read_all(with_states, **options)
     second.unlink()
-    with pytest.raises(FormatError, match=r"a_1\.txt line 2: no state file .*a_1_1\.json.*missing_state=unknown"):
+    with pytest.raises(AnnotationError, match=r"a_1\.txt line 2: no state file .*a_1_1\.json.*missing_state=unknown"):
         read_all(with_states, **options)
     frames, report = read_all(with_states, **options, missing_state="unknown")
     assert [annotation.state for annotation in frames[0].annotations or ()] == ["green", "unknown"]
@@ -483,7 +483,7 @@ def test_states_of_images_with_one_name_lie_in_their_folders(make_folders):
     assert states == {"x/a": "red", "y/a": "green", "b": "off"}
     (source / "states" / "y" / "a_0.json").rename(source / "states" / "a_0.json")
     for missing_state in ("error", "unknown"):
-        with pytest.raises(FormatError, match=r"a_0\.json: two images are named 'a'.*y/a_0\.json"):
+        with pytest.raises(AnnotationError, match=r"a_0\.json: two images are named 'a'.*y/a_0\.json"):
             read_all(source, **options, missing_state=missing_state)
 
 
@@ -536,7 +536,7 @@ def test_dtld_boxes_and_states_equal_a_plain_reading(shared_data):
 
 def test_roboflow_sample_mixes_polygons_and_boxes(shared_data, tmp_path):
     source = shared_data / "roboflow_traffic_light_kr"
-    with pytest.raises(FormatError, match=r"label 'left' \(27\)"):
+    with pytest.raises(AnnotationError, match=r"label 'left' \(27\)"):
         index(source, "yolo")
     mine = tmp_path / "kr.yaml"
     mine.write_text("extends: traffic_light_names\nlabels: {left: {state: green, pictogram: arrow_left}}\n")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
-from tl_datasets.errors import DataError, FormatError
+from tl_datasets.errors import AnnotationError, DataError
 from tl_datasets.frame import Frame
 from tl_datasets.label_space import LabelSpace, Rule
 from tl_detection.detector import Detections
@@ -113,7 +113,7 @@ def test_frames_outside_the_chosen_part_are_left_out_and_told(read, catalog, cap
     kept = read([result("eight"), result("day/9"), result("0007")], catalog=part, whole=catalog)
     assert kept == [(0, 2, [1, 2, 11, 22], 0.5)]
     assert "2 predictions" in caplog.text
-    with pytest.raises(FormatError, match=r"prediction 0: image_id \"eight\": no such frame"):
+    with pytest.raises(AnnotationError, match=r"prediction 0: image_id \"eight\": no such frame"):
         read([result("eight")], catalog=part)
 
 
@@ -162,7 +162,7 @@ CATEGORIES = [{"id": 1, "name": "red"}, {"id": 2, "name": "tram"}]
     ],
 )
 def test_what_cannot_be_meant_is_refused_in_one_line(read, content, message):
-    with pytest.raises(FormatError, match=message) as caught:
+    with pytest.raises(AnnotationError, match=message) as caught:
         read(content)
     assert str(caught.value).count("\n") == 0
     assert "predictions.json" in str(caught.value)
@@ -175,10 +175,10 @@ def test_boxes_beside_their_frame_are_scored_and_told(read, caplog):
 
 
 def test_missing_and_binary_files_are_refused(tmp_path, catalog, lights):
-    with pytest.raises(FormatError, match="cannot be read"):
+    with pytest.raises(AnnotationError, match="cannot be read"):
         read_predictions(tmp_path / "none.json", catalog, lights)
     (tmp_path / "binary.json").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(FormatError, match="not a JSON text file"):
+    with pytest.raises(AnnotationError, match="not a JSON text file"):
         read_predictions(tmp_path / "binary.json", catalog, lights)
 
 
