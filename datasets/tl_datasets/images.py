@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -191,19 +191,24 @@ def list_images(folder: Path) -> list[Path]:
     return scan_images(folder)[0]
 
 
-def scan_images(folder: Path) -> tuple[list[Path], list[Path]]:
+def scan_images(folder: Path, suffixes: Collection[str] | None = None) -> tuple[list[Path], list[Path]]:
     """All image files below a folder, and the links that are left out; both sorted by path.
+
+    Args:
+        folder: Searched with all its sub-folders.
+        suffixes: Of the files to find, in lower case; None = `IMAGE_SUFFIXES`.
 
     Returns:
         The image files, and the links to an image or folder outside, or to nothing.
 
     Raises:
-        ImageError: A file name is not UTF-8.
+        ImageError: A file name is not UTF-8, or a sub-folder cannot be read.
     """
     root = folder.resolve()
+    wanted = IMAGE_SUFFIXES if suffixes is None else suffixes
     found, left_out = [], []
-    for path in sorted(folder.rglob("*")):
-        is_image = path.suffix.lower() in IMAGE_SUFFIXES
+    for path in sorted(_walk(folder)):
+        is_image = path.suffix.lower() in wanted
         if path.is_symlink() and (is_image or path.is_dir()) and not (path.exists() and _is_below(path, root)):
             left_out.append(path)
         elif is_image and path.is_file():
@@ -211,6 +216,18 @@ def scan_images(folder: Path) -> tuple[list[Path], list[Path]]:
                 raise ImageError(f"{path}: the file name is not UTF-8; rename the file or folder")
             found.append(path)
     return found, left_out
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """Every file and link below a folder; unlike `rglob`, it does not pass over a folder that it may not read."""
+
+    def refuse(error: OSError) -> None:
+        raise ImageError(f"{error.filename}: cannot be read ({error.strerror}); expected a folder; check its rights")
+
+    for place, folders, files in os.walk(folder, onerror=refuse):
+        base = Path(place)
+        # os.walk lists a link to a folder among the folders and does not follow it.
+        yield from (base / name for name in (*files, *(name for name in folders if (base / name).is_symlink())))
 
 
 def about_links(left_out: Sequence[Path]) -> str:

@@ -1,29 +1,35 @@
-"""JSON and YAML files of other people, read so that every fault names its file and line.
+"""JSON, YAML and XML files of other people, read so that every fault names its file and line.
 
 YAML is read with the booleans of YAML 1.2: `off`, `on`, `yes` and `no` stay words, because `off` is a lamp state.
 No tag makes a Python object, and a key that occurs twice in one mapping is a fault.
+XML is read without document type definitions and entities, so that a small file cannot grow in memory.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
+from defusedxml.common import DefusedXmlException
+from defusedxml.ElementTree import ParseError, fromstring, iterparse
 
 try:
     from yaml import CSafeLoader as _SafeLoader
 except ImportError:  # PyYAML built without libyaml
     from yaml import SafeLoader as _SafeLoader
 
-from tl_datasets.errors import AnnotationError, DataError, show
+from tl_datasets.errors import AnnotationError, show
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
 
 _CHUNK_CHARS = 1 << 20
 _SPACE = " \t\r\n"
-_FLAGS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
+_LFS_POINTER = "version https://git-lfs.github.com/spec/"
 
 
 def read_text(path: Path | str) -> str:
@@ -33,11 +39,14 @@ def read_text(path: Path | str) -> str:
         AnnotationError: The file is missing, unreadable or not UTF-8.
     """
     try:
-        return Path(path).read_text(encoding="utf-8-sig")
+        text = Path(path).read_text(encoding="utf-8-sig")
     except OSError as error:
         raise AnnotationError(path, f"cannot be read ({error.strerror}); expected a text file") from error
     except UnicodeDecodeError as error:
         raise AnnotationError(path, f"byte {error.start} is not UTF-8; save the file as UTF-8") from error
+    if text.startswith(_LFS_POINTER):
+        raise AnnotationError(path, "a Git LFS pointer, not the file itself; fetch it with: git lfs pull")
+    return text
 
 
 def load_json(path: Path | str) -> Any:
@@ -125,20 +134,6 @@ def iter_json_array(path: Path | str) -> Iterator[dict[str, Any]]:
             raise fault(f"not usable JSON: {error}; expected a JSON array of records") from error
 
 
-def read_flag(value: Any, where: str) -> bool | None:
-    """A yes or no of a file: a boolean, 0 or 1, or one of these as text; None stays None.
-
-    Raises:
-        DataError: It is anything else.
-    """
-    if value is None or isinstance(value, bool):
-        return value
-    found = _FLAGS.get(str(value).lower()) if isinstance(value, str | int | float) else None
-    if found is None:
-        raise DataError(f"{where} is {show(value)}, expected true, false or null")
-    return found
-
-
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) < len(pairs):
@@ -192,3 +187,63 @@ def load_yaml(path: Path | str) -> Any:
         # How PyYAML fails on a value that its tag does not allow, such as `!!bool maybe`.
         message = f"a value does not fit its tag ({type(error).__name__}: {error})"
         raise AnnotationError(path, f"not YAML: {message}; expected a YAML document") from error
+
+
+def load_xml(path: Path | str) -> Element:
+    """Read one XML document and give its root element.
+
+    Raises:
+        AnnotationError: The file is missing, not XML, or has a document type definition or entities.
+    """
+    text = read_text(path)
+    try:
+        return fromstring(text.encode(), forbid_dtd=True)
+    except ParseError as error:
+        raise AnnotationError(path, f"not XML: {error}; expected an XML document", line=error.position[0]) from error
+    except DefusedXmlException as error:
+        raise AnnotationError(
+            path, f"{type(error).__name__}: document type definitions and entities are refused; remove them"
+        ) from error
+    except (ValueError, LookupError) as error:  # an encoding that is unknown or not the file's own
+        raise AnnotationError(path, f"not XML: {error}; expected an XML document in UTF-8") from error
+
+
+def iter_xml(path: Path | str, tags: Collection[str]) -> Iterator[Element]:
+    """Yield the elements with these tags as they end, and free each afterwards, for documents of any length.
+
+    An element inside another one that is yielded stays part of it.
+
+    Raises:
+        AnnotationError: As `load_xml`.
+    """
+    read_start = Path(path)
+    try:
+        with read_start.open("rb") as file:
+            if file.read(len(_LFS_POINTER)) == _LFS_POINTER.encode():
+                raise AnnotationError(path, "a Git LFS pointer, not the file itself; fetch it with: git lfs pull")
+            file.seek(0)
+            ancestors: list[Element] = []
+            inside = 0
+            for event, element in iterparse(file, events=("start", "end"), forbid_dtd=True):
+                if event == "start":
+                    ancestors.append(element)
+                    inside += element.tag in tags
+                    continue
+                ancestors.pop()
+                inside -= element.tag in tags
+                if inside:
+                    continue
+                if element.tag in tags:
+                    yield element
+                if ancestors:
+                    ancestors[-1].remove(element)
+    except OSError as error:
+        raise AnnotationError(path, f"cannot be read ({error.strerror}); expected an XML file") from error
+    except ParseError as error:
+        raise AnnotationError(path, f"not XML: {error}; expected an XML document", line=error.position[0]) from error
+    except DefusedXmlException as error:
+        raise AnnotationError(
+            path, f"{type(error).__name__}: document type definitions and entities are refused; remove them"
+        ) from error
+    except (ValueError, LookupError) as error:
+        raise AnnotationError(path, f"not XML: {error}; expected an XML document in UTF-8") from error

@@ -30,6 +30,7 @@ class Event(StrEnum):
     LABEL_FILE_WITHOUT_IMAGE = "label files without an image"
     LINK_LEFT_OUT = "images left out: the link leaves the folder or leads nowhere"
     IMAGE_MISSING = "frames dropped: image file missing"
+    IMAGE_BROKEN = "frames dropped: image file does not open"
     IMAGE_NOT_CHECKED = "frames kept although their image file is missing"
     SIZE_ASSUMED = "frames with an assumed image size"
 

@@ -6,7 +6,7 @@ import math
 from typing import Literal
 
 from tl_datasets.boxes import TRUNCATED_SHARE
-from tl_datasets.errors import DataError
+from tl_datasets.formats.place import Place
 from tl_datasets.read_report import Event, ReadReport
 
 OnBadBox = Literal["error", "drop"]
@@ -25,7 +25,7 @@ def fit_box(
     truncated: bool | None,
     on_bad_box: OnBadBox,
     report: ReadReport,
-    where: str,
+    where: Place,
 ) -> tuple[XYXY, bool | None] | None:
     """Bring a box of a source into its image.
 
@@ -36,23 +36,23 @@ def fit_box(
         truncated: What the source says; None = it has no such field.
         on_bad_box: "error", or "drop" to count and leave out a box that has no area inside the image.
         report: Takes the counts.
-        where: File, line or frame, for messages.
+        where: For messages.
 
     Returns:
         The box inside the image and whether it is truncated (set where the source says nothing and more than 2% of the
         area is cut away); None for a box that was dropped.
 
     Raises:
-        DataError: A coordinate is not finite; or `on_bad_box` is "error" and the box is reversed, has no area, or lies
-            outside the image.
+        AnnotationError: A coordinate is not finite; or `on_bad_box` is "error" and the box is reversed, has no area, or
+            lies outside the image.
     """
     x1, y1, x2, y2 = xyxy
     if not all(math.isfinite(value) for value in xyxy):
-        raise DataError(f"{where}: box {_show(xyxy)} has a coordinate that is not finite; expected numbers")
+        raise where.error(f"box {_show(xyxy)} has a coordinate that is not finite; expected numbers")
     if x2 <= x1 or y2 <= y1:
         if on_bad_box == "error":
-            raise DataError(
-                f"{where}: box {_show(xyxy)} is reversed or has no area; expected x1 < x2 and y1 < y2; "
+            raise where.error(
+                f"box {_show(xyxy)} is reversed or has no area; expected x1 < x2 and y1 < y2; "
                 "mend it, or set on_bad_box=drop"
             )
         report.add(Event.BOX_NO_AREA, where)
@@ -60,9 +60,8 @@ def fit_box(
     inside = (max(x1, 0.0), max(y1, 0.0), min(x2, float(width_px)), min(y2, float(height_px)))
     if _is_gone(inside[2] - inside[0], x2 - x1) or _is_gone(inside[3] - inside[1], y2 - y1):
         if on_bad_box == "error":
-            raise DataError(
-                f"{where}: box {_show(xyxy)} lies outside its image of {width_px}x{height_px}; "
-                "mend it, or set on_bad_box=drop"
+            raise where.error(
+                f"box {_show(xyxy)} lies outside its image of {width_px}x{height_px}; mend it, or set on_bad_box=drop"
             )
         report.add(Event.BOX_OUTSIDE, where)
         return None

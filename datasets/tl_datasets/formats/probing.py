@@ -7,17 +7,17 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
-from tl_datasets.errors import DataError, ImageError, show
+from tl_datasets.errors import ImageError
+from tl_datasets.formats.place import Place
 from tl_datasets.images import probe_image
+from tl_datasets.taxonomy import PixelFormat
 
 Item = TypeVar("Item")
 
 _WORKERS = 4
 _AHEAD = 64
-# More pixels on a side than any camera has: a declared size beyond is a fault of the file.
-_MAX_SIDE_PX = 100_000
 
 
 class ImageFacts(NamedTuple):
@@ -29,13 +29,18 @@ class ImageFacts(NamedTuple):
 
 
 def probe_ahead(
-    items: Iterable[Item], path_of: Callable[[Item], Path | None]
-) -> Iterator[tuple[Item, ImageFacts | None]]:
+    items: Iterable[Item],
+    path_of: Callable[[Item], Path | None],
+    pixel_format: PixelFormat | None = None,
+    keep_faults: bool = False,
+) -> Iterator[tuple[Item, ImageFacts | ImageError | None]]:
     """Probe the image of each item.
 
     Args:
         items: Consumed a little ahead of what is yielded.
         path_of: Image file of an item; None = the item has no file.
+        pixel_format: How raw sensor frames are coded; None = ordinary images.
+        keep_faults: Give the error of an image that does not open instead of raising it.
 
     Yields:
         Each item with the facts of its image, or None where it has no file.
@@ -48,13 +53,13 @@ def probe_ahead(
 
         def submit(item: Item) -> tuple[Item, Future | None]:
             path = path_of(item)
-            return item, None if path is None else pool.submit(probe_image, path)
+            return item, None if path is None else pool.submit(probe_image, path, pixel_format)
 
         queue = deque(submit(item) for item in islice(source, _AHEAD))
         try:
             while queue:
                 item, future = queue.popleft()
-                facts = None if future is None else ImageFacts(*future.result())
+                facts = None if future is None else _facts(future, keep_faults)
                 yield item, facts
                 queue.extend(submit(following) for following in islice(source, 1))
         finally:
@@ -63,33 +68,23 @@ def probe_ahead(
                     future.cancel()
 
 
-def declared_side(value: Any, where: str) -> int | None:
-    """A width or height as an annotation file declares it: a whole number, also as 1280.0 or "1280"; None stays None.
-
-    Raises:
-        DataError: It is anything else, or no number of pixels that an image can have.
-    """
-    if value is None:
-        return None
-    number = None
-    if isinstance(value, str | int | float) and not isinstance(value, bool):
-        try:
-            number = float(value)
-        except (ValueError, OverflowError):
-            number = None
-    if number is None or not 1 <= number <= _MAX_SIDE_PX or number != int(number):
-        raise DataError(f"{where} is {show(value)}, expected a whole number of pixels from 1 to {_MAX_SIDE_PX}")
-    return int(number)
+def _facts(future: Future, keep_faults: bool) -> ImageFacts | ImageError:
+    try:
+        return ImageFacts(*future.result())
+    except ImageError as error:
+        if not keep_faults:
+            raise
+        return error
 
 
-def check_size(facts: ImageFacts, width_px: int, height_px: int, image: Path, where: object) -> None:
+def check_size(facts: ImageFacts, width_px: int, height_px: int, image: str, where: Place) -> None:
     """Compare the size that an annotation file declares with that of the image.
 
     Raises:
-        ImageError: They differ.
+        AnnotationError: They differ.
     """
     if (facts.width_px, facts.height_px) != (width_px, height_px):
-        raise ImageError(
-            f"{where}: declares {width_px}x{height_px} for {image}, which is {facts.width_px}x{facts.height_px}; "
+        raise where.error(
+            f"declares {width_px}x{height_px} for {image}, which is {facts.width_px}x{facts.height_px}; "
             "expected the same size (was the image resized or rotated after labelling?)"
         )

@@ -1,0 +1,49 @@
+"""Where the images of a catalog go when it is written in another format."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+
+from tl_datasets.catalog import Catalog
+from tl_datasets.formats.write_report import WriteReport
+
+# What some file system or format cannot have in a name.
+_UNSAFE = re.compile(r'[\x00-\x1f<>:"|?*\\]')
+_LONGEST_NAME = 200
+
+
+def image_names(catalog: Catalog, report: WriteReport, folder: str = "", *, flat: bool = False) -> list[str]:
+    """A file name for the image of each frame: its frame id with the suffix of its file.
+
+    Readers make the frame id from the path below the image folder, so that it comes back; an id that cannot be a file
+    name is changed and counted as lost.
+
+    Args:
+        catalog: What is written.
+        report: Takes the number of changed ids.
+        folder: Put before each name; "" = none.
+        flat: Write sub-folders of the id as `__`, for formats that have one folder.
+
+    Returns:
+        One path per frame with forward slashes, no two the same, not even when the suffixes are taken off.
+    """
+    taken: set[str] = set()
+    names = []
+    for frame_id, path in zip(catalog.frames["frame_id"], catalog.frames["path"], strict=True):
+        stem = base = _safe(frame_id, flat)
+        number = 1
+        while stem.lower() in taken:  # some file systems do not tell case apart
+            number += 1
+            stem = f"{base}_{number}"
+        taken.add(stem.lower())
+        report.lose("frame.frame_id", stem != frame_id)
+        name = stem + PurePosixPath(path).suffix
+        names.append(f"{folder}/{name}" if folder else name)
+    return names
+
+
+def _safe(frame_id: str, flat: bool) -> str:
+    parts = [_UNSAFE.sub("_", part).strip(" ") for part in frame_id.split("/")]
+    parts = [part[:_LONGEST_NAME] for part in parts if part not in {"", ".", ".."}] or ["frame"]
+    return "__".join(parts) if flat else "/".join(parts)
