@@ -13,6 +13,8 @@ from tl_datasets.catalog import Catalog
 from tl_datasets.errors import DataError, UsageError
 from tl_datasets.formats import bdd100k, coco, yolo
 from tl_datasets.frame import Frame
+from tl_datasets.frame_rules import FrameRules, apply_frame_rules
+from tl_datasets.label_maps import available_maps, load_label_map, source_maps
 from tl_datasets.read_report import ReadReport
 
 FORMATS: dict[str, Callable[..., Iterator[Frame]]] = {
@@ -20,6 +22,8 @@ FORMATS: dict[str, Callable[..., Iterator[Frame]]] = {
     "coco": coco.read,
     "yolo": yolo.read,
 }
+# What a caller may give to any reader besides its own options.
+_COMMON_OPTIONS = ("images", "split")
 Progress = Callable[[int, int | None], None]
 
 
@@ -38,7 +42,8 @@ def index(
 
     Args:
         source: Annotation file or folder.
-        format_name: A key of `FORMATS`.
+        format_name: A key of `FORMATS`, or a label map that describes a source in such a format: the name of one that
+            comes along (see `source_maps`), or a file.
         name: Name of the source in the catalog; None = the name of the folder or file.
         images: Image folder, where the format does not find it by itself.
         split: Part of all frames; None = what the source says.
@@ -54,17 +59,16 @@ def index(
         DataError: The source cannot be used, or a frame has no sequence by the regular expression.
     """
     source = Path(source)
-    if format_name not in FORMATS:
-        raise UsageError(f"format '{format_name}', expected one of: {', '.join(FORMATS)}")
+    reader, rules, preset_options = _reader_of(format_name)
     try:
         is_there = source.exists()
     except OSError:  # a name that is too long
         is_there = False
     if not is_there:
         raise DataError(f"{source}: no such file or folder; expected annotations in {format_name} form")
-    reader = FORMATS[format_name]
     report = ReadReport()
     arguments = {key: value for key, value in {"images": images, "split": split}.items() if value is not None}
+    options = {**preset_options, **options}
     frames = reader(source, report=report, **arguments, **_checked_options(reader, format_name, options))
     if sequence_regex is not None:
         frames = _with_sequences(frames, sequence_regex)
@@ -77,7 +81,25 @@ def index(
     )
     if not len(catalog):
         raise DataError(f"{source}: no frame in it; expected annotations in {format_name} form")
-    return catalog, report
+    return apply_frame_rules(catalog, rules), report
+
+
+def _reader_of(format_name: str) -> tuple[Callable[..., Iterator[Frame]], FrameRules, dict[str, Any]]:
+    """The reader of a format or a described source, the rules for its frames, and the options it is called with."""
+    is_file = format_name.endswith((".yaml", ".yml"))
+    described = load_label_map(format_name) if is_file or format_name in available_maps() else None
+    if described is None or described.format is None:
+        if format_name in FORMATS:
+            return FORMATS[format_name], FrameRules(), {}
+        raise UsageError(
+            f"format '{format_name}', expected one of: {', '.join(FORMATS)}; a source: {', '.join(source_maps())}; "
+            "or a label map FILE.yaml with the key format"
+        )
+    if described.format not in FORMATS:
+        raise UsageError(
+            f"label map '{format_name}': format '{described.format}', expected one of: {', '.join(FORMATS)}"
+        )
+    return FORMATS[described.format], described.frames, {"label_map": format_name, **described.options}
 
 
 def _source_name(source: Path) -> str:
@@ -115,7 +137,7 @@ def _with_progress(frames: Iterator[Frame], report: ReadReport, progress: Progre
 
 def _checked_options(reader: Callable, format_name: str, options: dict[str, Any]) -> dict[str, Any]:
     hints = get_type_hints(reader)
-    known = set(inspect.signature(reader).parameters) - {"source", "report", "images", "split"}
+    known = set(inspect.signature(reader).parameters) - {"source", "report", *_COMMON_OPTIONS}
     result = {}
     for key, value in options.items():
         if key not in known:
@@ -125,6 +147,12 @@ def _checked_options(reader: Callable, format_name: str, options: dict[str, Any]
 
 
 def _converted(key: str, value: Any, hint: Any) -> Any:
+    for kind, what in ((int, "a whole number"), (float, "a number")):
+        if kind in {hint, *get_args(hint)} and value is not None and hint is not bool:
+            try:
+                return kind(value)
+            except (TypeError, ValueError) as error:
+                raise UsageError(f"option {key}={value}: expected {what}") from error
     if hint is bool:
         if isinstance(value, bool):
             return value

@@ -8,6 +8,9 @@
     otherwise:   error | drop; what happens to a label that the map does not know
     class_names: order of the class ids, where the source fixes it
     extends:     a map whose entries come first and may be replaced
+    format:      the reader of the source, which makes the map's name a format of its own
+    options:     options of that reader, unless the caller gives others
+    frames:      what is known of the frames besides (see `frame_rules`)
 
 Words are compared without regard to case, and `-`, space and CamelCase count as `_`. A word outside the map is never
 guessed: all unknown words of a reading are reported together, each with its count.
@@ -26,6 +29,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from tl_datasets.errors import AnnotationError, DataError, show
+from tl_datasets.frame_rules import FrameRules
 from tl_datasets.parsing import load_yaml
 from tl_datasets.taxonomy import (
     CATEGORIES,
@@ -97,6 +101,9 @@ class LabelMap(BaseModel):
     conditions: Conditions = Conditions()
     otherwise: Literal["error", "drop"] = "error"
     class_names: tuple[str, ...] = ()
+    format: str | None = None
+    options: dict[str, str | bool] = {}
+    frames: FrameRules = FrameRules()
 
     @model_validator(mode="before")
     @classmethod
@@ -160,6 +167,12 @@ def available_maps() -> list[str]:
     return sorted(item.name.removesuffix(".yaml") for item in folder.iterdir() if item.name.endswith(".yaml"))
 
 
+def source_maps() -> dict[str, LabelMap]:
+    """The maps that come with the package and describe a whole source, with its reader, by name."""
+    maps = {name: load_label_map(name) for name in available_maps()}
+    return {name: label_map for name, label_map in maps.items() if label_map.format is not None}
+
+
 def load_label_map(name_or_path: str | Path | LabelMap) -> LabelMap:
     """Load a label map by the name of one that comes with the package, or from a file.
 
@@ -206,7 +219,7 @@ def _find(name_or_path: str | Path, folder: Path) -> Path:
 def _merged(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     """Own entries replace those of the base, word by word."""
     result = {**base, **own}
-    for key in ("labels", "states", "pictograms"):
+    for key in ("labels", "states", "pictograms", "options", "frames"):
         result[key] = {**base.get(key, {}), **own.get(key, {})}
     conditions, own_conditions = base.get("conditions", {}), own.get("conditions", {})
     result["conditions"] = {

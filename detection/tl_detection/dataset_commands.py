@@ -41,7 +41,7 @@ def run_draw(options: argparse.Namespace) -> int:
         frames = write_dataset(specs, options.out, progress=show)
     catalog = Catalog.from_frames(frames, source="drawn", root=options.out)
     annotations = options.out / "annotations.json"
-    coco.write(catalog, annotations)
+    coco.write_document(catalog, annotations)
     print(f"{annotations}: {len(catalog)} frames, {len(catalog.annotations)} boxes")
     return 0
 

@@ -76,7 +76,7 @@ def run_demo(out: Path | None = None, *, seed: int = 0, overrides: Sequence[str]
     with progress("draw") as show:
         frames = write_dataset(specs, out / "drawn", progress=show)
     drawn = Catalog.from_frames(frames, source="drawn", root=out / "drawn")
-    coco.write(drawn, out / "drawn" / "annotations.json")
+    coco.write_document(drawn, out / "drawn" / "annotations.json")
 
     _say(start, "2/6 indexing, splitting by sequence")
     catalog, _ = index(out / "drawn" / "annotations.json", "coco", name="drawn", images=out / "drawn")

@@ -14,24 +14,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from tl_datasets.errors import AnnotationError, ImageError, show
+from tl_datasets.errors import show
 from tl_datasets.formats.bdd100k_files import (
     Record,
-    find_images,
+    find_image_root,
     find_label_files,
+    images_without_record,
     iter_records,
     lower_attributes,
 )
 from tl_datasets.formats.box_policy import XYXY, OnBadBox, fit_box
-from tl_datasets.formats.probing import ImageFacts, check_size, probe_ahead
+from tl_datasets.formats.image_files import ImageFiles, ImageIndex, Located, MissingImages, Sized
+from tl_datasets.formats.place import Place
+from tl_datasets.formats.values import read_flag
 from tl_datasets.frame import Annotation, Frame
 from tl_datasets.label_maps import Translator, load_label_map
-from tl_datasets.parsing import read_flag
 from tl_datasets.read_report import Event, ReadReport
-from tl_datasets.taxonomy import TRAFFIC_LIGHT
+from tl_datasets.taxonomy import TRAFFIC_LIGHT, ConditionSource
 
 # Every frame of the 100K set has this size; the official converter assumes it too.
 _SIZE_PX = (1280, 720)
+_FLAGS = ("occluded", "truncated", "crowd", "ignored")
 _RECORDING = re.compile(r"^[0-9a-f]{8}(?=-)")
 
 
@@ -44,7 +47,7 @@ def read(
     label_map: str = "bdd100k",
     box_convention: Literal["scalabel", "continuous"] = "scalabel",
     unlabelled: Literal["skip", "include"] = "skip",
-    missing_images: Literal["error", "drop", "keep"] = "error",
+    missing_images: MissingImages = "error",
     on_bad_box: OnBadBox = "drop",
 ) -> Iterator[Frame]:
     """Read BDD100K labels. The sequence of a frame is its recording, the first eight hex digits of the name.
@@ -63,60 +66,65 @@ def read(
         on_bad_box: "drop" counts and leaves out boxes without area, as the official tools do; or "error".
 
     Raises:
-        AnnotationError: A file does not follow the format, a frame has two records, or a word has no meaning in the
-            label map.
-        ImageError: An image is missing or does not open, or has another size than declared.
-        DataError: A box is wrong.
+        AnnotationError: A file does not follow the format, a frame has two records, a word has no meaning in the
+            label map, a box is wrong, or an image is missing or has another size than declared.
+        ImageError: An image does not open.
     """
     source = Path(source)
     label_files = find_label_files(source)
-    library = find_images(source, None if images is None else Path(images), required=missing_images != "keep")
-    report.root = library.root
-    for link in library.left_out:
-        report.add(Event.LINK_LEFT_OUT, link)
+    root = find_image_root(source, None if images is None else Path(images), required=missing_images != "keep")
+    report.root = folder = root or Path()
+    index = None if root is None else ImageIndex(root, report)
+    files = ImageFiles(
+        root=folder,
+        missing=missing_images,
+        report=report,
+        assumed_size=_SIZE_PX,
+        hint="" if index is None else index.about_links(),
+    )
     words = Translator(load_label_map(label_map), source)
     labels = _LabelReader(words=words, report=report, box_convention=box_convention, on_bad_box=on_bad_box)
 
-    def records() -> Iterator[Record]:
+    def located() -> Iterator[tuple[Record, Located]]:
         seen: dict[str, Path] = {}
         for record in iter_records(label_files):
+            where = record.where
             if record.stem in seen:
-                raise AnnotationError(
-                    record.file, f"frame {show(record.name)} also has a record in {seen[record.stem]}; expected one"
-                )
+                raise where.error(f"also has a record in {seen[record.stem]}; expected one")
             seen[record.stem] = record.file
-            image = library.find(record.name, split or record.split)
-            if image is None and missing_images == "error":
-                raise ImageError(
-                    f"{record.where}: no such image below {library.root}; add it, set images=DIR, or leave such "
-                    f"frames out with missing_images=drop{library.about_links()}"
-                )
-            if image is None and missing_images == "drop":
-                report.add(Event.IMAGE_MISSING, record.where)
-                continue
-            yield record.with_image(image)
-        for image in library.siblings(seen):
-            report.add(Event.NO_RECORD, library.root / image)
+            part = split or record.split
+            found = index.find(f"{part}/{record.name}" if part else record.name, where) if index is not None else None
+            declared = record.size or (None, None)
+            image = (
+                files.absent(record.name, where, declared) if found is None else files.locate(found, where, declared)
+            )
+            if image is not None:
+                yield record, image
+        for path in [] if index is None else images_without_record(index, seen):
+            report.add(Event.NO_RECORD, folder / path)
             if unlabelled == "include":
-                yield Record.unlabelled(library.root, image)
+                record = Record.unlabelled(folder, path)
+                image = files.locate(path, record.where)
+                if image is not None:
+                    yield record, image
 
     def frames() -> Iterator[Frame]:
-        for record, facts in probe_ahead(records(), lambda record: library.absolute(record.image)):
-            width, height = _size(record, facts, report)
-            if facts is not None:
-                report.content_hashes[record.stem] = facts.content_hash
+        for record, image in files.sized(located()):
+            if image.content_hash is not None:
+                report.content_hashes[record.stem] = image.content_hash
             recording = _RECORDING.match(record.stem)
             yield Frame(
                 frame_id=record.stem,
-                path=record.image or record.name,
-                width_px=width,
-                height_px=height,
-                annotations=None if record.labels is None else tuple(labels.read(record, width, height)),
+                path=image.path,
+                width_px=image.width_px,
+                height_px=image.height_px,
+                annotations=None if record.labels is None else tuple(labels.read(record, image)),
                 weather=words.condition("weather", record.attributes.get("weather")),
                 scene=words.condition("scene", record.attributes.get("scene")),
                 time_of_day=words.condition("time_of_day", record.attributes.get("timeofday")),
                 sequence=recording[0] if recording else None,
                 split=split or record.split,
+                condition_source=ConditionSource.ANNOTATED if _has_condition(record) else None,
             )
         words.check()
 
@@ -132,18 +140,16 @@ class _LabelReader:
     box_convention: str
     on_bad_box: OnBadBox
 
-    def read(self, record: Record, width_px: int, height_px: int) -> Iterator[Annotation]:
+    def read(self, record: Record, image: Sized) -> Iterator[Annotation]:
         for number, label in enumerate(record.labels or []):
-            annotation = self._annotation(
-                label, record, f"frame {record.name[:200]} label {number}", width_px, height_px
-            )
+            where = Place(record.file, ("frame", record.name, "label", number))
+            annotation = self._annotation(label, image, where)
             if annotation is not None:
                 yield annotation
 
-    def _annotation(self, label: Any, record: Record, place: str, width_px: int, height_px: int) -> Annotation | None:
-        where = f"{record.file} {place}"
+    def _annotation(self, label: Any, image: Sized, where: Place) -> Annotation | None:
         if not isinstance(label, dict) or not isinstance(label.get("category"), str):
-            raise AnnotationError(record.file, f"{place}: expected an object with a category and a box2d")
+            raise where.error(f"is {show(label)}, expected an object with a category and a box2d")
         word = label["category"]
         if label.get("box2d") is None:
             self.report.add(Event.NO_BOX, where, detail=word)
@@ -154,19 +160,18 @@ class _LabelReader:
         if isinstance(meaning, str):
             self.report.add(Event.LABEL_DROPPED, where, detail=word)
             return None
-        attributes = lower_attributes(label, record.file, place)
-        flags = {
-            name: read_flag(_last(attributes.get(name)), f"{where}: attribute {name}")
-            for name in ("occluded", "truncated", "crowd", "ignored")
-        }
-        xyxy = _box(label["box2d"], record.file, place)
+        attributes = lower_attributes(label, where)
+        occluded, truncated, crowd, ignored = (
+            read_flag(_last(attributes.get(name)), f"attribute {name}", where) for name in _FLAGS
+        )
+        xyxy = _box(label["box2d"], where)
         if self.box_convention == "scalabel":
-            xyxy = _half_open(xyxy, width_px, height_px)
+            xyxy = _half_open(xyxy, image.width_px, image.height_px)
         fitted = fit_box(
             xyxy,
-            width_px,
-            height_px,
-            truncated=flags["truncated"],
+            image.width_px,
+            image.height_px,
+            truncated=truncated,
             on_bad_box=self.on_bad_box,
             report=self.report,
             where=where,
@@ -177,22 +182,24 @@ class _LabelReader:
         colour = _last(attributes.get("trafficlightcolor"))
         if meaning.category == TRAFFIC_LIGHT and colour is not None:
             fields = {**fields, "state": self.words.state(colour)}
-        ignored = meaning.ignore or bool(flags["crowd"]) or bool(flags["ignored"])
         return Annotation(
-            **{**fields, "ignore": ignored},
+            **{**fields, "ignore": meaning.ignore or bool(crowd) or bool(ignored)},
             xyxy=fitted[0],
             truncated=fitted[1],
-            occluded=flags["occluded"],
+            occluded=occluded,
             source_label=word,
         )
 
 
-def _box(box: Any, file: Path, place: str) -> XYXY:
+def _has_condition(record: Record) -> bool:
+    return any(record.attributes.get(name) is not None for name in ("weather", "scene", "timeofday"))
+
+
+def _box(box: Any, where: Place) -> XYXY:
     try:
-        x1, y1, x2, y2 = (float(box[key]) for key in ("x1", "y1", "x2", "y2"))
+        return float(box["x1"]), float(box["y1"]), float(box["x2"]), float(box["y2"])
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise AnnotationError(file, f"{place}: box2d {show(box)}, expected numbers x1, y1, x2, y2") from error
-    return x1, y1, x2, y2
+        raise where.error(f"box2d {show(box)}, expected numbers x1, y1, x2, y2") from error
 
 
 def _half_open(xyxy: XYXY, width_px: int, height_px: int) -> XYXY:
@@ -210,15 +217,3 @@ def _half_open(xyxy: XYXY, width_px: int, height_px: int) -> XYXY:
 def _last(value: Any) -> Any:
     """The value itself; an older form gives [index, value]."""
     return value[-1] if isinstance(value, list) and value else value
-
-
-def _size(record: Record, facts: ImageFacts | None, report: ReadReport) -> tuple[int, int]:
-    declared = record.size
-    if facts is not None:
-        if declared is not None and record.image is not None:
-            check_size(facts, *declared, image=Path(record.image), where=record.where)
-        return facts.width_px, facts.height_px
-    report.add(Event.IMAGE_NOT_CHECKED, record.where)
-    if declared is None:
-        report.add(Event.SIZE_ASSUMED, record.where)
-    return declared or _SIZE_PX

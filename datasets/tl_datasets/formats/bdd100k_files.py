@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tl_datasets.errors import AnnotationError, DataError, show
-from tl_datasets.formats.probing import declared_side
-from tl_datasets.images import about_links, scan_images
+from tl_datasets.errors import AnnotationError, DataError, UsageError, show
+from tl_datasets.formats.image_files import ImageIndex, image_root
+from tl_datasets.formats.place import Place
+from tl_datasets.formats.values import declared_side
 from tl_datasets.parsing import iter_json_array, load_json
 
 _SPLIT = re.compile(r"(?:^|[_.-])(train|val|test)(?=$|[_.-])")
@@ -28,7 +28,6 @@ class Record:
         labels: The label objects; None = nobody looked.
         size: Declared (width, height) in pixels, or None.
         split: As the label file's name or folder says, or None.
-        image: Image path relative to the image root, once found.
     """
 
     name: str
@@ -37,7 +36,6 @@ class Record:
     labels: list[Any] | None
     size: tuple[int, int] | None = None
     split: str | None = None
-    image: str | None = None
 
     @property
     def stem(self) -> str:
@@ -45,19 +43,15 @@ class Record:
         return PurePosixPath(self.name.replace("\\", "/")).stem
 
     @property
-    def where(self) -> str:
+    def where(self) -> Place:
         """File and frame, for messages."""
-        return f"{self.file} frame {self.name[:200]}"
-
-    def with_image(self, image: str | None) -> Record:
-        """The same record with its image found."""
-        return dataclasses.replace(self, image=image)
+        return Place(self.file, ("frame", self.name))
 
     @staticmethod
     def unlabelled(root: Path, image: str) -> Record:
         """A record for an image that has none."""
         file = root / image
-        return Record(name=file.name, file=file, attributes={}, labels=None, image=image, split=_split_of(file))
+        return Record(name=file.name, file=file, attributes={}, labels=None, split=_split_of(file))
 
 
 def find_label_files(source: Path) -> list[Path]:
@@ -146,20 +140,21 @@ def _record(record: Any, path: Path, number: int, is_labelled: bool) -> Record:
     name = record.get("name") if isinstance(record, dict) else None
     if not isinstance(name, str) or not name:
         raise AnnotationError(path, f"record {number}: expected a frame with a name")
+    where = Place(path, ("frame", name))
     labels = record.get("labels")
     if labels is not None and not isinstance(labels, list):
-        raise AnnotationError(path, f"frame {name[:200]}: labels are {type(labels).__name__}, expected a list")
+        raise where.error(f"labels are {type(labels).__name__}, expected a list")
     return Record(
         name=name,
         file=path,
-        attributes=lower_attributes(record, path, f"frame {name[:200]}"),
+        attributes=lower_attributes(record, where),
         labels=(labels or []) if is_labelled else None,
-        size=_declared_size(record.get("size"), f"{path} frame {name[:200]}"),
+        size=_declared_size(record.get("size"), where),
         split=_split_of(path),
     )
 
 
-def lower_attributes(item: Mapping[str, Any], path: Path, place: str) -> dict[str, Any]:
+def lower_attributes(item: Mapping[str, Any], where: Place) -> dict[str, Any]:
     """The attributes of a frame or label; tracking files of 2020 wrote the keys with a capital.
 
     Raises:
@@ -169,18 +164,18 @@ def lower_attributes(item: Mapping[str, Any], path: Path, place: str) -> dict[st
     if attributes is None:
         return {}
     if not isinstance(attributes, dict):
-        raise AnnotationError(path, f"{place}: attributes are {show(attributes)}, expected a mapping")
-    return {str(key).lower(): value for key, value in attributes.items()}
+        raise where.error(f"attributes are {show(attributes)}, expected a mapping")
+    return {key.lower(): value for key, value in attributes.items()}
 
 
-def _declared_size(size: Any, where: str) -> tuple[int, int] | None:
+def _declared_size(size: Any, where: Place) -> tuple[int, int] | None:
     if size is None:
         return None
     if isinstance(size, dict):
-        width, height = (declared_side(size.get(name), f"{where}: {name}") for name in ("width", "height"))
+        width, height = (declared_side(size.get(name), name, where) for name in ("width", "height"))
         if width is not None and height is not None:
             return width, height
-    raise DataError(f"{where}: size {show(size)}, expected width and height in pixels")
+    raise where.error(f"size {show(size)}, expected width and height in pixels")
 
 
 def _split_of(path: Path) -> str | None:
@@ -188,67 +183,27 @@ def _split_of(path: Path) -> str | None:
     return found[1] if found else None
 
 
-class ImageLibrary:
-    """The images below one folder, found by name.
-
-    Attributes:
-        root: The folder.
-        left_out: Links to images that are not followed.
-    """
-
-    def __init__(self, root: Path | None):
-        """List the images below a folder; None = there are none."""
-        self.root = root or Path()
-        self._by_name: dict[str, list[str]] = {}
-        found, self.left_out = ([], []) if root is None else scan_images(root)
-        for path in found:
-            self._by_name.setdefault(path.name, []).append(path.relative_to(self.root).as_posix())
-
-    def find(self, name: str, split: str | None) -> str | None:
-        """Path of an image relative to the root, preferring the folder of its split; None = not there.
-
-        Raises:
-            DataError: Several folders have the name and none is that of the split.
-        """
-        found = self._by_name.get(PurePosixPath(name.replace("\\", "/")).name, [])
-        if len(found) > 1:
-            found = [path for path in found if split in Path(path).parts[:-1]] or found
-        if len(found) > 1:
-            raise DataError(
-                f"image {show(name)} lies in {found[0]} and {found[1]}; set images=DIR to one of the folders"
-            )
-        return found[0] if found else None
-
-    def about_links(self) -> str:
-        """What to add to a message about missing images; empty without links."""
-        return about_links(self.left_out)
-
-    def absolute(self, path: str | None) -> Path | None:
-        """The file of a path relative to the root."""
-        return None if path is None else self.root / path
-
-    def siblings(self, stems: Mapping[str, Any]) -> list[str]:
-        """Images without a record, in the folders that hold at least one image with a record."""
-        paths = [path for paths in self._by_name.values() for path in paths]
-        folders = {Path(path).parent for path in paths if Path(path).stem in stems}
-        return sorted(path for path in paths if Path(path).stem not in stems and Path(path).parent in folders)
-
-
-def find_images(source: Path, images: Path | None, *, required: bool) -> ImageLibrary:
-    """The image folder of a source.
+def find_image_root(source: Path, images: Path | None, *, required: bool) -> Path | None:
+    """The image folder of a source: `images/100k` or `images` beside or above it; None where it is not required.
 
     Raises:
-        DataError: It is required and there is none.
+        UsageError: The given one is no folder, or it is required and there is none.
     """
     if images is not None:
-        if not images.is_dir():
-            raise DataError(f"images: no folder '{images}'")
-        return ImageLibrary(images)
+        return image_root(images, [], source)
     start = source.resolve()
     for folder in [start, *start.parents][:6]:
         for candidate in (folder / "images" / "100k", folder / "images"):
             if candidate.is_dir():
-                return ImageLibrary(candidate)
+                return candidate
     if required:
-        raise DataError(f"{source}: no images/100k or images folder beside or above it; set images=DIR")
-    return ImageLibrary(None)
+        raise UsageError(f"{source}: no images/100k or images folder beside or above it; set images=DIR")
+    return None
+
+
+def images_without_record(index: ImageIndex, stems: Collection[str]) -> list[str]:
+    """Images without a record, in the folders that hold at least one image with a record."""
+    folders = {PurePosixPath(path).parent for path in index.paths if PurePosixPath(path).stem in stems}
+    return [
+        path for path in index.paths if PurePosixPath(path).stem not in stems and PurePosixPath(path).parent in folders
+    ]

@@ -1,35 +1,37 @@
 """COCO detection JSON, in and out; the project's form of exchange.
 
 Ids are looked up through `categories` and `images` and may be texts or have gaps. Boxes are continuous x, y, w, h.
-`iscrowd` is our `ignore`. What COCO has no place for stands in `attributes` (see `coco_words`), so that a catalog
+`iscrowd` is our `ignore`. What COCO has no place for stands in `attributes` (see `attribute_words`), so that a catalog
 comes back as it was.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import os
-from collections.abc import Iterator, Mapping
-from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from tl_datasets.catalog import Catalog
-from tl_datasets.errors import AnnotationError, DataError, ImageError, show
-from tl_datasets.formats.box_policy import OnBadBox, fit_box
-from tl_datasets.formats.coco_document import find_image_root, load_document
-from tl_datasets.formats.coco_words import (
-    ANNOTATION_FLAGS,
-    ANNOTATION_WORDS,
-    CONDITION_WORDS,
+from tl_datasets.errors import show
+from tl_datasets.formats.attribute_words import (
+    box_attributes,
+    check_status,
+    frame_attributes,
     read_annotation_attributes,
     read_image_attributes,
 )
-from tl_datasets.formats.probing import ImageFacts, check_size, declared_side, probe_ahead
+from tl_datasets.formats.box_policy import OnBadBox, fit_box
+from tl_datasets.formats.coco_document import find_image_root, load_document
+from tl_datasets.formats.image_files import ImageFiles, Located, MissingImages, Sized
+from tl_datasets.formats.image_names import image_names
+from tl_datasets.formats.place import Place
+from tl_datasets.formats.values import declared_side, read_flag, read_number
+from tl_datasets.formats.write_report import WriteReport
 from tl_datasets.frame import Annotation, Frame
-from tl_datasets.images import resolve_inside, write_whole
+from tl_datasets.images import write_whole
 from tl_datasets.label_maps import LabelFields
-from tl_datasets.parsing import read_flag
 from tl_datasets.read_report import Event, ReadReport
 from tl_datasets.taxonomy import CATEGORIES, LabelStatus
 
@@ -42,7 +44,7 @@ def read(
     split: str | None = None,
     label_map: str = "traffic_light_names",
     attributes: bool = True,
-    missing_images: Literal["error", "drop", "keep"] = "error",
+    missing_images: MissingImages = "error",
     on_bad_box: OnBadBox = "error",
 ) -> Iterator[Frame]:
     """Read a COCO file. An image without annotations is a true negative, unless its `label_status` says otherwise.
@@ -59,69 +61,54 @@ def read(
         on_bad_box: "error", or "drop" to count and leave out boxes without area inside the image.
 
     Raises:
-        AnnotationError: The file does not follow the format, or a category has no meaning in the label map.
-        ImageError: An image is missing, does not open, or has another size than declared.
-        DataError: A box or an attribute is wrong.
+        AnnotationError: The file does not follow the format, a category has no meaning in the label map, a box or an
+            attribute is wrong, or an image is missing or has another size than declared.
+        ImageError: An image does not open.
     """
     path = Path(source)
     document = load_document(path, label_map)
     boxes, meanings = document.annotations, document.meanings
     root = find_image_root(document, None if images is None else Path(images), required=missing_images == "error")
     report.root, report.total = root, len(document.images)
+    files = ImageFiles(root=root, missing=missing_images, report=report)
 
-    def files() -> Iterator[tuple[str, dict[str, Any], Path | None]]:
+    def located() -> Iterator[tuple[tuple[str, dict[str, Any], Place], Located]]:
         for image_id, record in document.images.items():
-            place = f"image {image_id[:80]} ({record['file_name'][:200]})"
-            try:
-                file = resolve_inside(root, record["file_name"])
-            except ImageError as error:
-                raise AnnotationError(path, f"{place}: {error}; or set images=DIR to a folder above") from error
-            if not file.is_file():
-                if missing_images == "error":
-                    raise ImageError(
-                        f"{path} {place}: no such file in {root}; add it, set images=DIR, "
-                        "or leave such frames out with missing_images=drop"
-                    )
-                if missing_images == "drop":
-                    report.add(Event.IMAGE_MISSING, f"{path} {place}")
-                    continue
-                report.add(Event.IMAGE_NOT_CHECKED, f"{path} {place}")
-                file = None
-            yield image_id, record, file
+            where = Place(path, ("image", image_id))
+            width, height = (declared_side(record.get(name), name, where) for name in ("width", "height"))
+            image = files.locate(record["file_name"], where, (width, height))
+            if image is not None:
+                yield (image_id, record, where), image
 
     def frames() -> Iterator[Frame]:
         seen: dict[str, str] = {}
-        for (image_id, record, _), facts in probe_ahead(files(), lambda item: item[2]):
-            where = f"{path} image {image_id[:80]}"
-            name = PurePosixPath(record["file_name"].replace("\\", "/")).as_posix()
-            width, height = _size(record, facts, where)
+        for (image_id, record, where), image in files.sized(located()):
             known = read_image_attributes(_attributes(record, where), where) if attributes else {}
+            check_status(known, where)
             status = known.pop("label_status", None)
-            _check_status(status, known, where)
             found = [
                 annotation
                 for item in boxes.get(image_id, [])
-                if (annotation := _annotation(item, meanings, width, height, attributes, on_bad_box, report, path))
+                if (annotation := _annotation(item, meanings, image, attributes, on_bad_box, report, path))
             ]
             if status is LabelStatus.UNLABELLED and boxes.get(image_id):
-                raise DataError(f"{where}: label_status is unlabelled but it has annotations; expected none")
-            frame_id = known.setdefault("frame_id", name.rpartition(".")[0] or name)
+                raise where.error("label_status is unlabelled but it has annotations; expected none")
+            frame_id = known.setdefault("frame_id", image.path.rpartition(".")[0] or image.path)
             if frame_id in seen:
-                raise AnnotationError(
-                    path,
-                    f"images {seen[frame_id]} and {image_id[:80]} are both the frame {show(frame_id)}; expected one "
-                    "record per image: join them, or remove one",
+                raise where.error(
+                    f"is the frame {show(frame_id)}, as is image {show(seen[frame_id])}; expected one record per "
+                    "image: join them, or remove one"
                 )
-            seen[frame_id] = image_id[:80]
+            seen[frame_id] = image_id
             known.setdefault("sequence", _video(record, where))
-            if facts is not None:
-                report.content_hashes[frame_id] = facts.content_hash
+            if image.content_hash is not None:
+                report.content_hashes[frame_id] = image.content_hash
             if split is not None:
                 known["split"] = split
             yield Frame(
-                path=name,
-                width_px=width,
-                height_px=height,
+                path=image.path,
+                width_px=image.width_px,
+                height_px=image.height_px,
                 annotations=None if status is LabelStatus.UNLABELLED else tuple(found),
                 **known,
             )
@@ -129,7 +116,23 @@ def read(
     return frames()
 
 
-def write(catalog: Catalog, path: Path | str) -> Path:
+def write(catalog: Catalog, out: Path, *, report: WriteReport) -> list[str]:
+    """Write a catalog as `annotations.json` and `images/`; nothing is lost.
+
+    Args:
+        catalog: What to write.
+        out: An existing folder.
+        report: Takes the count of frame ids that cannot be file names; they stand in the attributes all the same.
+
+    Returns:
+        Where the image of each frame belongs below `out`.
+    """
+    names = image_names(catalog, WriteReport(), "images")
+    write_document(catalog, out / "annotations.json", names)
+    return names
+
+
+def write_document(catalog: Catalog, path: Path | str, names: Sequence[str] | None = None) -> Path:
     """Write a catalog as one COCO file, which appears whole.
 
     With several sources `file_name` is relative to the folder that holds all image roots, and the name of each frame's
@@ -138,6 +141,7 @@ def write(catalog: Catalog, path: Path | str) -> Path:
     Args:
         catalog: What to write.
         path: The JSON file.
+        names: `file_name` of each frame, relative to the folder of the file; None = where the images lie now.
 
     Returns:
         The folder that `file_name` is relative to; pass it as `images` to read the file elsewhere.
@@ -150,12 +154,20 @@ def write(catalog: Catalog, path: Path | str) -> Path:
     annotations: list[dict[str, Any]] = []
     sources, hashes = catalog.frames["source"], catalog.frames["content_hash"]
     for row, frame in enumerate(catalog.iter_frames()):
-        image_id = row + 1
+        name = prefix[sources[row]] + frame.path if names is None else names[row]
         extra = {"source": sources[row], "content_hash": hashes[row]}
-        images.append(_image_record(frame, image_id, prefix[sources[row]], extra))
+        images.append(
+            {
+                "id": row + 1,
+                "file_name": name,
+                "width": frame.width_px,
+                "height": frame.height_px,
+                "attributes": {**frame_attributes(frame), **extra},
+            }
+        )
         for annotation in frame.annotations or ():
             # Ids start at 1: pycocotools takes 0 for "unmatched".
-            annotations.append(_box_record(annotation, len(annotations) + 1, image_id, category_ids))
+            annotations.append(_box_record(annotation, len(annotations) + 1, row + 1, category_ids))
     document = {
         "info": {"description": f"{len(images)} frames, {len(annotations)} boxes"},
         "images": images,
@@ -163,26 +175,7 @@ def write(catalog: Catalog, path: Path | str) -> Path:
         "categories": [{"id": number, "name": name} for name, number in category_ids.items()],
     }
     write_whole(path, json.dumps(document))
-    return base
-
-
-def _image_record(frame: Frame, image_id: int, prefix: str, extra: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "id": image_id,
-        "file_name": prefix + frame.path,
-        "width": frame.width_px,
-        "height": frame.height_px,
-        "attributes": {
-            "frame_id": frame.frame_id,
-            "sequence": frame.sequence,
-            "split": frame.split,
-            "label_status": frame.label_status,
-            "labelled_categories": list(frame.labelled_categories),
-            "timestamp_ns": frame.timestamp_ns,
-            **{name: getattr(frame, name) for name in CONDITION_WORDS},
-            **extra,
-        },
-    }
+    return base if names is None else Path(path).parent
 
 
 def _box_record(annotation: Annotation, number: int, image_id: int, category_ids: Mapping[str, int]) -> dict[str, Any]:
@@ -195,66 +188,40 @@ def _box_record(annotation: Annotation, number: int, image_id: int, category_ids
         "area": (x2 - x1) * (y2 - y1),
         "iscrowd": int(annotation.ignore),
         "segmentation": [],
-        "attributes": {
-            name: getattr(annotation, name)
-            for name in (*ANNOTATION_WORDS, *ANNOTATION_FLAGS, "aspects", "source_label")
-        },
+        "attributes": box_attributes(annotation),
     }
     return record if annotation.track_id is None else {**record, "track_id": annotation.track_id}
 
 
-def _size(record: Mapping[str, Any], facts: ImageFacts | None, where: str) -> tuple[int, int]:
-    width, height = (declared_side(record.get(name), f"{where}: {name}") for name in ("width", "height"))
-    if facts is not None:
-        declared = (facts.width_px if width is None else width, facts.height_px if height is None else height)
-        check_size(facts, *declared, image=Path(record["file_name"]), where=where)
-        return facts.width_px, facts.height_px
-    if width is None or height is None:
-        raise DataError(f"{where}: neither an image file nor a width and height; expected one of them")
-    return width, height
-
-
-def _check_status(status: LabelStatus | None, known: Mapping[str, Any], where: str) -> None:
-    categories = known.get("labelled_categories")
-    if status is LabelStatus.PARTIAL and not categories:
-        raise DataError(f"{where}: label_status is partial; expected the attribute labelled_categories to say of what")
-    if status is LabelStatus.LABELLED and categories:
-        raise DataError(
-            f"{where}: label_status is labelled but labelled_categories names {', '.join(categories)}; "
-            "expected the status partial, or no such list"
-        )
-
-
-def _video(record: Mapping[str, Any], where: str) -> str | None:
+def _video(record: Mapping[str, Any], where: Place) -> str | None:
     """The sequence of an image whose attributes name none."""
     video = record.get("video_id")
     if video is None:
         return None
     if isinstance(video, bool) or not isinstance(video, str | int) or not str(video):
-        raise DataError(f"{where}: video_id is {show(video)}, expected a whole number, a text, or null")
+        raise where.error(f"video_id is {show(video)}, expected a whole number, a text, or null")
     return str(video)
 
 
-def _attributes(item: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+def _attributes(item: Mapping[str, Any], where: Place) -> Mapping[str, Any]:
     attributes = item.get("attributes")
     if attributes is None:
         return {}
     if not isinstance(attributes, dict):
-        raise DataError(f"{where}: attributes are {type(attributes).__name__}, expected a mapping")
+        raise where.error(f"attributes are {type(attributes).__name__}, expected a mapping")
     return attributes
 
 
 def _annotation(
     item: Mapping[str, Any],
     meanings: Mapping[str, tuple[str, LabelFields | str]],
-    width: int,
-    height: int,
+    image: Sized,
     with_attributes: bool,
     on_bad_box: OnBadBox,
     report: ReadReport,
     path: Path,
 ) -> Annotation | None:
-    where = f"{path} annotation {str(item.get('id', '-'))[:80]}"
+    where = Place(path, ("annotation", item.get("id", "-")))
     word, meaning = meanings[str(item["category_id"])]
     if isinstance(meaning, str):
         report.add(Event.LABEL_DROPPED, where, detail=word)
@@ -264,8 +231,8 @@ def _annotation(
     fields = {**meaning.as_arguments, "truncated": None, "source_label": word, **known}
     fitted = fit_box(
         (x, y, x + w, y + h),
-        width,
-        height,
+        image.width_px,
+        image.height_px,
         truncated=fields.pop("truncated"),
         on_bad_box=on_bad_box,
         report=report,
@@ -274,17 +241,14 @@ def _annotation(
     if fitted is None:
         return None
     track = item.get("track_id")
-    flags = [read_flag(item.get(name), f"{where}: {name}") for name in ("iscrowd", "ignore")]
+    flags = [read_flag(item.get(name), name, where) for name in ("iscrowd", "ignore")]
     fields["ignore"] = fields["ignore"] or any(flags)
     return Annotation(xyxy=fitted[0], truncated=fitted[1], track_id=None if track is None else str(track), **fields)
 
 
-def _bbox(item: Mapping[str, Any], where: str) -> tuple[float, float, float, float]:
+def _bbox(item: Mapping[str, Any], where: Place) -> tuple[float, float, float, float]:
     box = item.get("bbox")
-    try:
-        x, y, w, h = (float(value) for value in box)  # type: ignore[union-attr]
-    except (TypeError, ValueError, OverflowError) as error:
-        raise DataError(f"{where}: bbox {show(box)}, expected four numbers x, y, width, height") from error
-    if not all(math.isfinite(value) for value in (x, y, w, h)):
-        raise DataError(f"{where}: bbox {show(box)} has a number that is not finite; expected x, y, width, height")
+    if not isinstance(box, list) or len(box) != 4:
+        raise where.error(f"bbox {show(box)}, expected four numbers x, y, width, height")
+    x, y, w, h = (read_number(value, "a number of bbox", where) for value in box)
     return x, y, w, h

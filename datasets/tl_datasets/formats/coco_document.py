@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from tl_datasets.errors import AnnotationError, ImageError, show
+from tl_datasets.errors import AnnotationError, ImageError, UsageError, show
 from tl_datasets.images import resolve_inside
 from tl_datasets.label_maps import DROP, LabelFields, Translator, load_label_map
 from tl_datasets.parsing import load_json
@@ -62,11 +62,12 @@ def find_image_root(document: CocoDocument, images: Path | None, *, required: bo
     """The folder that `file_name` is relative to: as given, or one near the file that has an image of the document.
 
     Raises:
-        ImageError: There is none and it is required.
+        UsageError: The given one is no folder.
+        AnnotationError: There is none and it is required.
     """
     if images is not None:
         if not images.is_dir():
-            raise ImageError(f"images: no folder '{images}'")
+            raise UsageError(f"images: no folder '{images}'")
         return images
     folder = document.path.resolve().parent
     names = [record["file_name"] for record in islice(document.images.values(), _NAMES_TRIED)]
@@ -75,7 +76,7 @@ def find_image_root(document: CocoDocument, images: Path | None, *, required: bo
             if _has_image(candidate, name):
                 return candidate
     if required and names:
-        raise ImageError(f"{document.path}: no image {show(names[0])} beside or above the file; set images=DIR")
+        raise AnnotationError(document.path, f"no image {show(names[0])} beside or above the file; set images=DIR")
     return folder
 
 

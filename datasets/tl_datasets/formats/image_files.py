@@ -5,6 +5,7 @@ Every reader asks here, so that a missing image, a path that leaves its root and
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -59,6 +60,7 @@ class ImageFiles:
         report: Takes the counts.
         pixel_format: How raw sensor frames are coded; None = ordinary images.
         assumed_size: (width, height) of a kept frame whose size is not declared; None = that is an error.
+        hint: Put after the message about a missing image (see `ImageIndex.about_links`).
     """
 
     root: Path
@@ -66,6 +68,7 @@ class ImageFiles:
     report: ReadReport
     pixel_format: PixelFormat | None = None
     assumed_size: tuple[int, int] | None = None
+    hint: str = ""
 
     def locate(
         self, relative: str, where: Place, declared: tuple[int | None, int | None] = (None, None)
@@ -84,7 +87,8 @@ class ImageFiles:
             file = resolve_inside(self.root, relative)
         except ImageError as error:
             raise where.error(f"{error}; or set images=DIR to a folder above") from error
-        path = PurePosixPath(relative.replace("\\", "/")).as_posix()
+        # One spelling per file, so that images/../a.png and a.png are one frame.
+        path = posixpath.normpath(relative.replace("\\", "/"))
         if not file.is_file():
             return self.absent(path, where, declared)
         return Located(path, file, where, declared)
@@ -98,7 +102,7 @@ class ImageFiles:
         if self.missing == "error":
             raise where.error(
                 f"no image {show(path)} in {self.root}; add it, set images=DIR, or leave such frames out with "
-                "missing_images=drop"
+                f"missing_images=drop{self.hint}"
             )
         if self.missing == "drop":
             self.report.add(Event.IMAGE_MISSING, where)

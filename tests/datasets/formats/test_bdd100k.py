@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from tl_datasets.errors import AnnotationError, DataError, ImageError
+from tl_datasets.errors import AnnotationError, DataError, ImageError, UsageError
 from tl_datasets.formats.bdd100k import read
 from tl_datasets.index import index
 from tl_datasets.read_report import Event, ReadReport
@@ -183,7 +183,7 @@ def test_boxes_without_area_are_dropped_and_counted_as_the_official_tools_do(mak
     (frame,) = read(source, report=report)
     assert len(frame.annotations or ()) == 1
     assert (report.count(Event.BOX_NO_AREA), report.count(Event.BOX_OUTSIDE)) == (2, 1)
-    with pytest.raises(DataError, match=r"det_train.json frame 0a0a0b1a-7c39d841.jpg label 1: box .* no area"):
+    with pytest.raises(DataError, match=r"det_train.json: frame 0a0a0b1a-7c39d841.jpg label 1: box .* no area"):
         list(read(source, report=ReadReport(), on_bad_box="error"))
 
 
@@ -245,7 +245,7 @@ def test_links_that_are_not_followed_are_counted(make_source, tmp_path, draw_ima
     draw_image(tmp_path / "store" / FRAME["name"])
     link = source / "images/100k/train" / FRAME["name"]
     link.symlink_to(tmp_path / "store" / FRAME["name"])
-    with pytest.raises(ImageError, match=r"no such image .*1 links that leave the folder"):
+    with pytest.raises(AnnotationError, match=r"no image .*1 links that leave the folder"):
         list(read(source, report=ReadReport()))
     report = ReadReport()
     assert list(read(source, report=report, missing_images="drop")) == []
@@ -280,12 +280,12 @@ def test_images_of_other_parts_are_not_taken_for_lost_records(make_source):
         ({"labels/det_20/det_train.json": "[3]"}, r"expected '\{'"),
         ({"labels/det_20/det_train.json": "{}"}, r"expected a frame with a name"),
         ({"labels/det_20/det_train.json": [{**FRAME, "labels": {"car": 1}}]}, r"labels are dict, expected a list"),
-        ({"labels/det_20/det_train.json": [{**FRAME, "labels": ["car"]}]}, r"label 0: expected an object"),
+        ({"labels/det_20/det_train.json": [{**FRAME, "labels": ["car"]}]}, r"label 0: is 'car', expected an object"),
         ({"labels/det_20/det_train.json": [{**FRAME, "labels": [light(x1="left")]}]}, r"label 0: box2d .*left"),
         ({"labels/det_20/det_train.json": [{**FRAME, "labels": [light(x1=float("nan"))]}]}, r"not finite"),
         ({"labels/det_20/det_train.json": [FRAME, FRAME]}, r"also has a record in"),
         ({"labels/det_20/det_train.json": [{**FRAME, "size": {"width": 640, "height": 720}}]}, r"640x720.*1280x720"),
-        ({"labels/det_20/det_train.json": [{**FRAME, "name": "absent.jpg"}]}, r"absent.jpg: no such image"),
+        ({"labels/det_20/det_train.json": [{**FRAME, "name": "absent.jpg"}]}, r"absent.jpg: no image 'absent.jpg'"),
         (
             {"labels/det_20/det_train.json": [FRAME], "labels/bdd100k_labels_images_train.json": [FRAME]},
             r"several generations",
@@ -338,7 +338,7 @@ def test_an_image_that_does_not_open_is_named(make_source):
 
 def test_no_image_folder(make_source):
     source = make_source({"labels/det_20/det_train.json": [FRAME]}, images=())
-    with pytest.raises(DataError, match="set images=DIR"):
+    with pytest.raises(UsageError, match="set images=DIR"):
         read(source, report=ReadReport())
 
 

@@ -10,8 +10,8 @@ import pytest
 from pycocotools.coco import COCO
 
 from tl_datasets.catalog import Catalog
-from tl_datasets.errors import AnnotationError, DataError, ImageError
-from tl_datasets.formats.coco import read, write
+from tl_datasets.errors import AnnotationError, DataError
+from tl_datasets.formats.coco import read, write_document
 from tl_datasets.frame import Annotation, Frame
 from tl_datasets.index import index
 from tl_datasets.read_report import Event, ReadReport
@@ -200,7 +200,12 @@ def test_scalabel_style_condition_keys(make_file):
             "annotation 1: bbox",
         ),
         (document(annotations=[{"id": 1, "image_id": 100, "category_id": 10}]), "annotation 1: bbox None"),
-        (document(annotations=[{"image_id": 100, "category_id": 10, "bbox": [1, 2, float("nan"), 4]}]), "not finite"),
+        (with_box(bbox=[1, 2, float("nan"), 4]), "is nan, expected a number"),
+        (with_box(bbox={"x": 1}), r"bbox \{'x': 1\}, expected four numbers"),
+        (with_box(attributes={"aspects": 1.5}), "aspects is 1.5, expected a whole number from 1 to 4"),
+        (with_image(attributes={"timestamp_ns": 1.5}), "timestamp_ns is 1.5, expected a whole number"),
+        (with_image(attributes={"sequence": ["a"]}), r"sequence is \['a'\], expected a text"),
+        (with_image(attributes={"sequence": ""}), "sequence is '', expected a text"),
         (
             document(annotations=[{"image_id": 100, "category_id": 10, "bbox": [9, 2, -3, 4]}]),
             "reversed or has no area",
@@ -244,8 +249,8 @@ def test_scalabel_style_condition_keys(make_file):
         (with_image(video_id=[1]), r"video_id is \[1\], expected"),
         (with_box(iscrowd=[0]), r"iscrowd is \[0\], expected true, false or null"),
         (with_box(ignore="maybe"), "ignore is 'maybe'"),
-        (with_box(bbox=[10**400, 1, 2, 3]), r"bbox \[1000.*\.\.\., expected four numbers"),
-        (with_box(bbox=["a" * 5000, 1, 2, 3]), r"bbox \['aaa.{,90}\.\.\., expected four numbers"),
+        (with_box(bbox=[10**400, 1, 2, 3]), r"number of bbox is 1000.*\.\.\., expected a number"),
+        (with_box(bbox=["a" * 5000, 1, 2, 3]), r"number of bbox is 'aaa.{,90}\.\.\., expected a number"),
         (with_box(bbox=[-10, 5, 10.0000001, 8]), "outside its image"),
     ],
 )
@@ -258,7 +263,7 @@ def test_faults(make_file, content, message):
 def test_a_path_that_leaves_the_root_is_refused(make_file, tmp_path):
     path = make_file(document(images=[{"id": 100, "file_name": "../a.png"}]))
     (tmp_path / "below").mkdir()
-    with pytest.raises(AnnotationError, match=r"labels\.json: image 100 .*leaves its root"):
+    with pytest.raises(AnnotationError, match=r"labels\.json: image 100: .*leaves its root"):
         read_all(path, images=tmp_path / "below")
 
 
@@ -276,15 +281,17 @@ def test_bad_boxes_may_be_dropped_and_are_counted(make_file):
 
 
 def test_two_images_of_one_name_are_refused(make_file):
-    content = document(images=[{"id": 1, "file_name": "a.png"}, {"id": 2, "file_name": "a.png"}], annotations=[])
-    with pytest.raises(AnnotationError, match=r"labels\.json: images 1 and 2 are both the frame 'a'; .*remove one"):
+    images = [{"id": 1, "file_name": "a.png"}, {"id": 2, "file_name": "images/../a.png"}]
+    (make_file(document()).parent / "images").mkdir()
+    content = document(images=images, annotations=[])
+    with pytest.raises(AnnotationError, match=r"image 2: is the frame 'a', as is image '1'; .*remove one"):
         index(make_file(content), "coco")
 
 
 def test_missing_images(make_file):
     images = [{"id": 100, "file_name": "a.png"}, {"id": 2, "file_name": "gone.png", "width": 9, "height": 8}]
     path = make_file(document(images=images))
-    with pytest.raises(ImageError, match=r"image 2 \(gone\.png\): no such file"):
+    with pytest.raises(AnnotationError, match=r"image 2: no image 'gone\.png' in"):
         read_all(path)
     frames, report = read_all(path, missing_images="drop")
     assert (len(frames), report.count(Event.IMAGE_MISSING)) == (1, 1)
@@ -344,13 +351,13 @@ def full_catalog(tmp_path, draw_image):
     direct = Catalog.from_frames(frames, source="drawn", root=root)
     # Once around, so that the content hashes are known.
     path = tmp_path / "first.json"
-    write(direct, path)
+    write_document(direct, path)
     return index(path, "coco", name="drawn", images=root)[0], frames
 
 
 def test_a_catalog_comes_back(full_catalog, tmp_path):
     catalog, frames = full_catalog
-    root = write(catalog, tmp_path / "second.json")
+    root = write_document(catalog, tmp_path / "second.json")
     again, report = index(tmp_path / "second.json", "coco", name="drawn", images=root)
     assert report.lines() == []
     assert again.frames.equals(catalog.frames)
@@ -367,7 +374,7 @@ def test_a_catalog_comes_back(full_catalog, tmp_path):
 
 def test_pycocotools_reads_what_we_write(full_catalog, tmp_path):
     catalog, _ = full_catalog
-    write(catalog, tmp_path / "out.json")
+    write_document(catalog, tmp_path / "out.json")
     with contextlib.redirect_stdout(io.StringIO()):
         judge = COCO(str(tmp_path / "out.json"))
     assert min(judge.getAnnIds()) == 1
@@ -394,7 +401,7 @@ def test_several_sources_share_the_folder_above(tmp_path, draw_image, make_frame
         parts[0].annotations.vstack(parts[1].annotations),
         {**parts[0].roots, **parts[1].roots},
     )
-    root = write(both, tmp_path / "out.json")
+    root = write_document(both, tmp_path / "out.json")
     again, _ = index(tmp_path / "out.json", "coco", images=root)
     assert again.frames["path"].to_list() == ["first/first.png", "second/second.png"]
     assert again.image_path(1).is_file()
@@ -402,7 +409,7 @@ def test_several_sources_share_the_folder_above(tmp_path, draw_image, make_frame
 
 def test_real_catalogs_come_back(shared_data, tmp_path):
     catalog, _ = index(shared_data / "bdd100k", "bdd100k")
-    root = write(catalog, tmp_path / "bdd.json")
+    root = write_document(catalog, tmp_path / "bdd.json")
     again, _ = index(tmp_path / "bdd.json", "coco", name="bdd100k", images=root)
     assert again.frames.equals(catalog.frames)
     np.testing.assert_allclose(again.xyxy, catalog.xyxy, atol=1e-6)
@@ -412,7 +419,7 @@ def test_real_catalogs_come_back(shared_data, tmp_path):
 
 def test_an_unwritable_target_leaves_nothing(full_catalog, tmp_path):
     with pytest.raises(OSError, match="No such file"):
-        write(full_catalog[0], tmp_path / "absent" / "out.json")
+        write_document(full_catalog[0], tmp_path / "absent" / "out.json")
     assert not (tmp_path / "absent").exists()
 
 
