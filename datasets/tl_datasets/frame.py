@@ -53,7 +53,7 @@ class Annotation:
     source_label: str | None = None
 
     def __post_init__(self):
-        if len(self.xyxy) != 4 or not all(math.isfinite(value) for value in self.xyxy):
+        if len(self.xyxy) != 4 or not math.isfinite(sum(self.xyxy)):
             raise ValueError(f"box {self.xyxy}: expected four finite pixel coordinates x1, y1, x2, y2")
         x1, y1, x2, y2 = self.xyxy
         if x2 <= x1 or y2 <= y1:

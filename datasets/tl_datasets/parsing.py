@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,10 +63,14 @@ def load_json(path: Path | str) -> Any:
         raise AnnotationError(path, f"not usable JSON: {error}; expected a JSON document") from error
 
 
-def iter_json_array(path: Path | str) -> Iterator[dict[str, Any]]:
+def iter_json_array(path: Path | str, on_read: Callable[[int], None] | None = None) -> Iterator[dict[str, Any]]:
     """Yield the objects of a file that holds one JSON array of objects, without holding the file in memory.
 
     The label files of large sets are one array of more than a gigabyte.
+
+    Args:
+        path: The file.
+        on_read: Called with the number of characters after each piece that was read.
 
     Raises:
         AnnotationError: The file is missing, not JSON, or not an array of objects, or a key occurs twice in one object.
@@ -86,6 +90,8 @@ def iter_json_array(path: Path | str) -> Iterator[dict[str, Any]]:
         line += buffer.count("\n", 0, position)
         chunk = file.read(size)
         buffer, position = buffer[position:] + chunk, 0
+        if on_read is not None:
+            on_read(len(chunk))
         size = max(size, len(buffer))  # doubles while one record does not fit, so that the work stays linear
         return bool(chunk)
 
@@ -174,11 +180,25 @@ def load_yaml(path: Path | str) -> Any:
     Raises:
         AnnotationError: The file is missing or not YAML, or a key occurs twice.
     """
+    return parse_yaml(read_text(path), path)
+
+
+def parse_yaml(text: str, path: Path | str, lines_before: int = 0) -> Any:
+    """Read the text of one YAML document, or of a part of it that stands for itself.
+
+    Args:
+        text: The text.
+        path: Its file, for messages.
+        lines_before: Lines of the file before the text, for messages.
+
+    Raises:
+        AnnotationError: The text is not YAML, or a key occurs twice.
+    """
     try:
-        return yaml.load(read_text(path), Loader=_Loader)  # noqa: S506  (derived from the safe loader)
+        return yaml.load(text, Loader=_Loader)  # noqa: S506  (derived from the safe loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else None
+        line = mark.line + 1 + lines_before if mark else None
         raise AnnotationError(path, f"not YAML: {error.problem}; expected a YAML document", line=line) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         message = str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -10,13 +10,13 @@ from contextlib import contextmanager
 
 logger = logging.getLogger(__name__)
 
-Progress = Callable[[int, int], None]
+Progress = Callable[[int, int | None], None]
 LOG_EVERY_S = 10.0
 
 
 @contextmanager
 def progress(task: str, unit: str = "frames") -> Iterator[Callable[..., None]]:
-    """Give a function `(done, total, note="")` that shows how far a task is.
+    """Give a function `(done, total, note="")` that shows how far a task is; a total of None is not known.
 
     Args:
         task: What is being done.
@@ -44,7 +44,7 @@ def _bar(task: str, unit: str) -> Iterator[Callable[..., None]]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
         row = bars.add_task(task, total=None, rate="", note="")
 
-        def show(done: int, total: int, note: str = "") -> None:
+        def show(done: int, total: int | None, note: str = "") -> None:
             rate = done / max(time.monotonic() - start, 1e-9)
             bars.update(row, completed=done, total=total, rate=f"{rate:.1f} {unit}/s", note=note)
 
@@ -55,7 +55,7 @@ def _log_lines(task: str, unit: str) -> Callable[..., None]:
     start = time.monotonic()
     last = start
 
-    def show(done: int, total: int, note: str = "") -> None:
+    def show(done: int, total: int | None, note: str = "") -> None:
         nonlocal last
         now = time.monotonic()
         if now - last < LOG_EVERY_S and done != total:
@@ -64,18 +64,9 @@ def _log_lines(task: str, unit: str) -> Callable[..., None]:
             return
         last = now
         rate = done / max(now - start, 1e-9)
-        remaining = (total - done) / rate if rate else 0
-        logger.info(
-            "%s: %d/%d %s, %.1f %s/s, %s left%s",
-            task,
-            done,
-            total,
-            unit,
-            rate,
-            unit,
-            format_seconds(remaining),
-            f", {note}" if note else "",
-        )
+        of_total = "" if total is None else f"/{total}"
+        left = "" if total is None else f", {format_seconds((total - done) / rate if rate else 0)} left"
+        logger.info("%s: %d%s %s, %.1f %s/s%s%s", task, done, of_total, unit, rate, unit, left, note and f", {note}")
 
     return show
 

@@ -87,7 +87,7 @@ def read(
 
     def located() -> Iterator[tuple[Record, Located]]:
         seen: dict[str, Path] = {}
-        for record in iter_records(label_files):
+        for record in iter_records(label_files, report):
             where = record.where
             if record.stem in seen:
                 raise where.error(f"also has a record in {seen[record.stem]}; expected one")
@@ -161,9 +161,7 @@ class _LabelReader:
             self.report.add(Event.LABEL_DROPPED, where, detail=word)
             return None
         attributes = lower_attributes(label, where)
-        occluded, truncated, crowd, ignored = (
-            read_flag(_last(attributes.get(name)), f"attribute {name}", where) for name in _FLAGS
-        )
+        occluded, truncated, crowd, ignored = (_flag(attributes, name, where) for name in _FLAGS)
         xyxy = _box(label["box2d"], where)
         if self.box_convention == "scalabel":
             xyxy = _half_open(xyxy, image.width_px, image.height_px)
@@ -193,6 +191,13 @@ class _LabelReader:
 
 def _has_condition(record: Record) -> bool:
     return any(record.attributes.get(name) is not None for name in ("weather", "scene", "timeofday"))
+
+
+def _flag(attributes: dict[str, Any], name: str, where: Place) -> bool | None:
+    value = attributes.get(name)
+    if value is None or value is True or value is False:
+        return value
+    return read_flag(_last(value), f"attribute {name}", where)
 
 
 def _box(box: Any, where: Place) -> XYXY:

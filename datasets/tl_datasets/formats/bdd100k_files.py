@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -12,6 +12,7 @@ from tl_datasets.errors import AnnotationError, DataError, UsageError, show
 from tl_datasets.formats.image_files import ImageIndex, image_root
 from tl_datasets.formats.place import Place
 from tl_datasets.formats.values import declared_side
+from tl_datasets.read_report import ReadReport
 from tl_datasets.parsing import iter_json_array, load_json
 
 _SPLIT = re.compile(r"(?:^|[_.-])(train|val|test)(?=$|[_.-])")
@@ -85,8 +86,14 @@ def _json_files(folder: Path) -> list[Path]:
     return files
 
 
-def iter_records(paths: Iterable[Path]) -> Iterator[Record]:
+def iter_records(paths: Iterable[Path], report: ReadReport) -> Iterator[Record]:
     """The records of all label files: each a list of frames, {"frames": [...]}, or one frame per file.
+
+    How many there are is told by the share of the files that was read so far.
+
+    Args:
+        paths: The label files.
+        report: Takes the number of records to expect.
 
     Raises:
         AnnotationError: A file is none of these.
@@ -96,12 +103,21 @@ def iter_records(paths: Iterable[Path]) -> Iterator[Record]:
     is_labelled = any(
         isinstance(record, dict) and record.get("labels") is not None for path in paths for record in _objects(path)
     )
+    size, read, done = sum(path.stat().st_size for path in paths), 0, 0
+
+    def count(characters: int) -> None:
+        nonlocal read
+        read += characters
+        if done:
+            report.total = max(done, round(done * size / read))
+
     for path in paths:
-        for number, record in enumerate(_objects(path)):
+        for number, record in enumerate(_objects(path, count)):
+            done += 1
             yield _record(record, path, number, is_labelled)
 
 
-def _objects(path: Path) -> Iterator[Any]:
+def _objects(path: Path, on_read: Callable[[int], None] | None = None) -> Iterator[Any]:
     """The frames of one label file as they stand there; only a bare list is read piece by piece."""
     try:
         with path.open("rb") as file:
@@ -109,9 +125,11 @@ def _objects(path: Path) -> Iterator[Any]:
     except OSError as error:
         raise AnnotationError(path, f"cannot be read ({error.strerror}); expected a label file: remove it") from error
     if start == b"[":
-        yield from iter_json_array(path)
+        yield from iter_json_array(path, on_read)
         return
     document = load_json(path)
+    if on_read is not None:
+        on_read(path.stat().st_size)
     if not isinstance(document, dict):
         raise AnnotationError(path, "expected a list of frames, {'frames': [...]}, or one frame")
     frames = document.get("frames")

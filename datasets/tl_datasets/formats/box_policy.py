@@ -47,6 +47,8 @@ def fit_box(
             lies outside the image.
     """
     x1, y1, x2, y2 = xyxy
+    if 0 <= x1 < x2 <= width_px and 0 <= y1 < y2 <= height_px:  # nearly every box of a large set
+        return xyxy, truncated
     if not all(math.isfinite(value) for value in xyxy):
         raise where.error(f"box {_show(xyxy)} has a coordinate that is not finite; expected numbers")
     if x2 <= x1 or y2 <= y1:
