@@ -180,7 +180,7 @@ def _times(rule: TimestampRule, paths: list[str]) -> list[int | None]:
     return times
 
 
-def _divided(frames: pl.DataFrame, rules: FrameRules) -> list[str]:
+def _divided(frames: pl.DataFrame, rules: FrameRules) -> pl.Series:
     """Sequences cut at pauses, or into blocks of time, within what is one sequence (else one folder) so far.
 
     Blocks count from 1970, so that several cameras of one moment share their block.
@@ -214,4 +214,4 @@ def _divided(frames: pl.DataFrame, rules: FrameRules) -> list[str]:
     named = table.with_columns(
         name=pl.concat_str(pl.col("base"), pl.lit("@"), number.cast(pl.String)).str.strip_prefix("@")
     )
-    return named.sort("row")["name"].to_list()
+    return named.sort("row")["name"]

@@ -3,27 +3,51 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any
 
 from tl_datasets.catalog import Catalog
 from tl_datasets.errors import DataError, UsageError
-from tl_datasets.formats import bdd100k, coco, yolo
+from tl_datasets.formats import (
+    acdc,
+    bdd100k,
+    bstld,
+    cityscapes,
+    coco,
+    dtld,
+    kitti,
+    lara,
+    lisa,
+    udacity_csv,
+    udacity_yaml,
+    voc,
+    yolo,
+)
 from tl_datasets.frame import Frame
 from tl_datasets.frame_rules import FrameRules, apply_frame_rules
 from tl_datasets.label_maps import available_maps, load_label_map, source_maps
+from tl_datasets.options import checked_options
 from tl_datasets.read_report import ReadReport
 
 FORMATS: dict[str, Callable[..., Iterator[Frame]]] = {
+    "acdc": acdc.read,
     "bdd100k": bdd100k.read,
+    "bstld": bstld.read,
+    "cityscapes": cityscapes.read,
     "coco": coco.read,
+    "dtld": dtld.read,
+    "kitti": kitti.read,
+    "lara": lara.read,
+    "lisa": lisa.read,
+    "udacity": udacity_csv.read,
+    "udacity_capstone": udacity_yaml.read,
+    "voc": voc.read,
     "yolo": yolo.read,
 }
-# What a caller may give to any reader besides its own options.
-_COMMON_OPTIONS = ("images", "split")
+# Arguments of a reader that are no options of the format.
+_NO_OPTIONS = frozenset({"source", "report", "images", "split"})
 Progress = Callable[[int, int | None], None]
 
 
@@ -69,7 +93,7 @@ def index(
     report = ReadReport()
     arguments = {key: value for key, value in {"images": images, "split": split}.items() if value is not None}
     options = {**preset_options, **options}
-    frames = reader(source, report=report, **arguments, **_checked_options(reader, format_name, options))
+    frames = reader(source, report=report, **arguments, **checked_options(reader, format_name, options, _NO_OPTIONS))
     if sequence_regex is not None:
         frames = _with_sequences(frames, sequence_regex)
     if progress is not None:
@@ -133,33 +157,3 @@ def _with_progress(frames: Iterator[Frame], report: ReadReport, progress: Progre
     for done, frame in enumerate(frames, start=1):
         progress(done, report.total)
         yield frame
-
-
-def _checked_options(reader: Callable, format_name: str, options: dict[str, Any]) -> dict[str, Any]:
-    hints = get_type_hints(reader)
-    known = set(inspect.signature(reader).parameters) - {"source", "report", *_COMMON_OPTIONS}
-    result = {}
-    for key, value in options.items():
-        if key not in known:
-            raise UsageError(f"option '{key}': unknown to format {format_name}; expected {', '.join(sorted(known))}")
-        result[key] = _converted(key, value, hints[key])
-    return result
-
-
-def _converted(key: str, value: Any, hint: Any) -> Any:
-    for kind, what in ((int, "a whole number"), (float, "a number")):
-        if kind in {hint, *get_args(hint)} and value is not None and hint is not bool:
-            try:
-                return kind(value)
-            except (TypeError, ValueError) as error:
-                raise UsageError(f"option {key}={value}: expected {what}") from error
-    if hint is bool:
-        if isinstance(value, bool):
-            return value
-        if str(value).lower() not in {"true", "false"}:
-            raise UsageError(f"option {key}={value}: expected true or false")
-        return str(value).lower() == "true"
-    choices = [choice for kind in (hint, *get_args(hint)) if get_origin(kind) is Literal for choice in get_args(kind)]
-    if choices and value is not None and value not in choices:
-        raise UsageError(f"option {key}={value}: expected {' or '.join(map(str, choices))}")
-    return value

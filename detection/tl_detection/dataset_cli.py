@@ -10,8 +10,13 @@ def add_commands(commands) -> None:
     """Add the commands of `dataset_commands` to a parser's sub-commands."""
     _add_draw(commands)
     _add_index(commands)
+    _add_convert(commands)
+    _add_merge(commands)
     _add_summary(commands)
+    _add_browse(commands)
     _add_split(commands)
+    _add_check(commands)
+    _add_clean(commands)
 
 
 def add_command(commands, name: str, summary: str, example: str) -> argparse.ArgumentParser:
@@ -52,7 +57,7 @@ def _add_index(commands) -> None:
         "    --images data/bdd100k/images/100k/val --out catalogs/bdd_val",
     )
     parser.add_argument("source", type=Path, help="annotation file, folder or data.yaml")
-    parser.add_argument("--format", required=True, help="bdd100k, yolo or coco")
+    parser.add_argument("--format", required=True, help="a format or a described source; a wrong word lists all")
     parser.add_argument("--out", type=Path, required=True, metavar="CATALOG", help="catalog folder to make")
     parser.add_argument("--name", help="name of the source, kept with each frame (default: the folder's name)")
     parser.add_argument("--split", help="name the part that all frames belong to (default: what the source says)")
@@ -60,6 +65,12 @@ def _add_index(commands) -> None:
         "--sequence", metavar="REGEX", help="find the sequence in the image path; a group, or the whole match"
     )
     parser.add_argument("--images", type=Path, metavar="DIR", help="image folder, if it is not beside the annotations")
+    parser.add_argument(
+        "--unpack",
+        type=Path,
+        metavar="DIR",
+        help="new folder for a source that is a zip or tar file, or lies in one: set.zip, set.zip/annotations/train.json",
+    )
     parser.add_argument(
         "--option",
         action="append",
@@ -69,10 +80,66 @@ def _add_index(commands) -> None:
     )
 
 
+def _add_convert(commands) -> None:
+    parser = add_command(
+        commands,
+        "convert",
+        "write a catalog in another format, images included",
+        "tl convert catalogs/photos --to yolo --out photos_yolo/",
+    )
+    parser.add_argument("catalog", type=Path)
+    parser.add_argument("--to", required=True, metavar="FORMAT", help="bdd100k, bstld, coco, cvat, dtld, kitti, ...")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to make")
+    parser.add_argument(
+        "--images",
+        choices=("copy", "link", "none"),
+        default="copy",
+        help="copy the image files (default), make hard links to them, or write annotation files alone",
+    )
+    parser.add_argument(
+        "--option", action="append", default=[], metavar="key=value", help="an option of the format; may be repeated"
+    )
+
+
+def _add_merge(commands) -> None:
+    parser = add_command(
+        commands,
+        "merge",
+        "join catalogs of several sources into one",
+        "tl merge catalogs/dtld catalogs/bdd --out catalogs/both",
+    )
+    parser.add_argument("catalogs", type=Path, nargs="+", metavar="CATALOG")
+    parser.add_argument("--out", type=Path, required=True, metavar="CATALOG", help="catalog folder to make")
+
+
 def _add_summary(commands) -> None:
     parser = add_command(commands, "summary", "count what a catalog holds", "tl summary catalogs/photos")
     parser.add_argument("catalog", type=Path)
     parser.add_argument("--json", action="store_true", help="print JSON")
+    _add_input_size(parser)
+
+
+def _add_input_size(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--input-size",
+        default="1280x736",
+        metavar="WIDTHxHEIGHT",
+        help="network input at which the sizes of lights are told (default 1280x736)",
+    )
+
+
+def _add_browse(commands) -> None:
+    parser = add_command(
+        commands,
+        "browse",
+        "make a page to look at a catalog in a browser: counts, frames with filters, crops of lights",
+        "tl browse catalogs/photos --out look/ --input-size 1280x736    (then open look/index.html)",
+    )
+    parser.add_argument("catalog", type=Path)
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to make; it holds index.html")
+    _add_input_size(parser)
+    parser.add_argument("--findings", type=Path, metavar="DIR", help="folder of tl check, to filter by finding")
+    parser.add_argument("--limit", type=int, metavar="N", help="show N frames, at even distances in the catalog")
 
 
 def _add_split(commands) -> None:
@@ -94,3 +161,63 @@ def _add_split(commands) -> None:
         metavar="PART=SEQUENCE[,SEQUENCE]",
         help="put named sequences into a part instead; the rest is train; may be repeated",
     )
+
+
+def _add_check(commands) -> None:
+    parser = add_command(
+        commands,
+        "check",
+        "look for faults in a catalog: images, boxes, states, conditions, balance, parts",
+        "tl check catalogs/photos --out checks/photos",
+    )
+    parser.description += " Exit code 1 with findings of severity error, with --strict also with warnings; else 0."
+    parser.add_argument("catalog", type=Path)
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder to make for findings.parquet, check.json and findings.html"
+    )
+    parser.add_argument(
+        "--images",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="read the image files, which states and brightness are compared with (default yes)",
+    )
+    parser.add_argument("--strict", action="store_true", help="exit code 1 with warnings too")
+    parser.add_argument(
+        "--threshold",
+        action="append",
+        default=[],
+        metavar="key=value",
+        help="a threshold other than the default, such as height_min_px=6; may be repeated",
+    )
+
+
+def _add_clean(commands) -> None:
+    parser = add_command(
+        commands,
+        "clean",
+        "apply a policy to the findings of a check, in a new catalog that can be undone",
+        "tl clean catalogs/photos --policy configs/clean/default.yaml --out catalogs/photos_clean\n"
+        "  tl clean --undo catalogs/photos_clean --out catalogs/photos_again",
+    )
+    parser.add_argument("catalog", type=Path, nargs="?", help="catalog to clean; it is not changed")
+    parser.add_argument("--out", type=Path, required=True, metavar="CATALOG2", help="catalog folder to make")
+    parser.add_argument("--policy", type=Path, metavar="FILE", help="YAML with an action for each rule")
+    parser.add_argument(
+        "--findings",
+        type=Path,
+        metavar="DIR",
+        help="what tl check --out DIR wrote for this catalog (default: check now)",
+    )
+    parser.add_argument(
+        "--images",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="read the image files when checking (default yes)",
+    )
+    parser.add_argument(
+        "--quarantine",
+        type=Path,
+        metavar="DIR",
+        help="catalog folder to make for frames that are set aside (default: CATALOG2/quarantine)",
+    )
+    parser.add_argument("--undo", type=Path, metavar="CATALOG2", help="give back the catalog that this one was made of")

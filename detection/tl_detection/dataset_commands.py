@@ -13,14 +13,17 @@ from tl_detection.progress import progress
 
 logger = logging.getLogger(__name__)
 
-# Arguments of `index` that are no options of a reader, and where each is given.
-_OWN_OPTIONS = {
+# Arguments of `index` and `convert` that are no options of a format, and where each is given.
+_INDEX_OPTIONS = {
+    "source": "",
+    "progress": "",
     "format_name": "--format",
     "name": "--name",
     "images": "--images",
     "split": "--split",
     "sequence_regex": "--sequence",
 }
+_CONVERT_OPTIONS = {"catalog": "", "progress": "", "format_name": "--to", "out": "--out", "images": "--images"}
 
 
 def run_draw(options: argparse.Namespace) -> int:
@@ -49,21 +52,14 @@ def run_draw(options: argparse.Namespace) -> int:
 def run_index(options: argparse.Namespace) -> int:
     """`tl index`."""
     from tl_datasets.index import index
+    from tl_datasets.options import parse_options
 
     refuse_existing(options.out)
-    reader_options = {}
-    for text in options.option:
-        key, equals, value = text.partition("=")
-        if not equals:
-            raise UsageError(f"--option {text}: expected key=value, such as labels=annotations")
-        if key in ("source", "progress"):
-            raise UsageError(f"--option {text}: no option of a reader; leave it out")
-        if key in _OWN_OPTIONS:
-            raise UsageError(f"--option {text}: is an option of its own; give {_OWN_OPTIONS[key]} {value}")
-        reader_options[key] = value
+    reader_options = parse_options(options.option, _INDEX_OPTIONS)
+    source = _unpacked(options.source, options.unpack)
     with progress("index") as show:
         catalog, report = index(
-            options.source,
+            source,
             options.format,
             name=options.name,
             images=options.images,
@@ -79,13 +75,91 @@ def run_index(options: argparse.Namespace) -> int:
     return 0
 
 
+def _unpacked(source: Path, folder: Path | None) -> Path:
+    """The source, taken out of the archive that it is or lies in."""
+    from tl_datasets.archives import split_archive_path, unpack
+
+    found = split_archive_path(source)
+    if found is None:
+        if folder is not None:
+            raise UsageError(f"--unpack {folder}: {source} is no archive that exists; leave --unpack out")
+        return source
+    archive, inside = found
+    if folder is None:
+        raise UsageError(f"{archive}: is an archive; give --unpack DIR, a new folder to unpack it to before it is read")
+    return unpack(archive, folder) / inside
+
+
+def run_convert(options: argparse.Namespace) -> int:
+    """`tl convert`."""
+    from tl_datasets.catalog import Catalog
+    from tl_datasets.convert import convert
+    from tl_datasets.options import parse_options
+
+    refuse_existing(options.out)
+    writer_options = parse_options(options.option, _CONVERT_OPTIONS)
+    catalog = Catalog.open(options.catalog)
+    with progress("convert", unit="images") as show:
+        report = convert(catalog, options.to, options.out, images=options.images, progress=show, **writer_options)
+    for line in report.lines():
+        logger.info("%s", line)
+    print(f"{options.out}: {len(catalog)} frames, {len(catalog.annotations)} boxes as {options.to}")
+    return 0
+
+
+def run_merge(options: argparse.Namespace) -> int:
+    """`tl merge`."""
+    from tl_datasets.catalog import Catalog
+    from tl_datasets.merge import merge, shared_images
+
+    refuse_existing(options.out)
+    catalog = merge([Catalog.open(folder) for folder in options.catalogs])
+    number = shared_images(catalog)
+    if number:
+        logger.warning("%d images lie in several sources; tl split keeps identical images in one part", number)
+    catalog.save(options.out)
+    counts = catalog.frames.group_by("source").len().sort("source")
+    listed = ", ".join(f"{row['source']} {row['len']}" for row in counts.iter_rows(named=True))
+    print(f"{options.out}: {len(catalog)} frames ({listed}), {len(catalog.annotations)} boxes")
+    return 0
+
+
 def run_summary(options: argparse.Namespace) -> int:
     """`tl summary`."""
     from tl_datasets.catalog import Catalog
+    from tl_datasets.network_size import InputSize
     from tl_datasets.summary import format_summary, summarise
 
-    summary = summarise(Catalog.open(options.catalog))
+    summary = summarise(Catalog.open(options.catalog), InputSize.parse(options.input_size))
     print(json.dumps(summary, indent=2) if options.json else format_summary(summary))
+    return 0
+
+
+def run_browse(options: argparse.Namespace) -> int:
+    """`tl browse`."""
+    from tl_datasets.browse.page import write_page
+    from tl_datasets.catalog import Catalog
+    from tl_datasets.checks.findings import Findings
+    from tl_datasets.network_size import InputSize
+
+    refuse_existing(options.out)
+    input_size = InputSize.parse(options.input_size)
+    catalog = Catalog.open(options.catalog)
+    findings = None if options.findings is None else Findings.load(options.findings)
+    with progress("browse") as show:
+        report = write_page(
+            catalog,
+            options.out,
+            title=options.catalog.resolve().name,
+            input_size=input_size,
+            findings=findings,
+            limit=options.limit,
+            progress=show,
+        )
+    part = "" if report.frames == report.frames_in_catalog else f" of {report.frames_in_catalog}"
+    print(f"{report.index}: {report.frames}{part} frames, {report.boxes} boxes, {report.crops} crops")
+    if report.unreadable:
+        logger.warning("%d images cannot be read; their frames stand on the page with the reason", report.unreadable)
     return 0
 
 
@@ -108,6 +182,80 @@ def run_split(options: argparse.Namespace) -> int:
     counts = catalog.frames.group_by("split").len().sort("split")
     listed = ", ".join(f"{row['split']} {row['len']}" for row in counts.iter_rows(named=True))
     print(f"{options.out}: {listed} frames")
+    return 0
+
+
+def run_check(options: argparse.Namespace) -> int:
+    """`tl check`."""
+    from tl_datasets.catalog import Catalog
+    from tl_datasets.checks.report_html import write_html
+    from tl_datasets.checks.report_text import format_findings
+    from tl_datasets.checks.rules import Severity
+    from tl_datasets.checks.run import check
+    from tl_datasets.checks.settings import CheckSettings
+    from tl_datasets.config import validate_config
+
+    if options.out is not None:
+        refuse_existing(options.out)
+    thresholds = {}
+    for text in options.threshold:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise UsageError(f"--threshold {text}: expected key=value, such as height_min_px=6")
+        thresholds[key] = value
+    settings = validate_config(CheckSettings, thresholds, "--threshold")
+    catalog = Catalog.open(options.catalog)
+    with progress("check") as show:
+        findings = check(catalog, settings, images=options.images, progress=show)
+    print(format_findings(findings))
+    if options.out is not None:
+        findings.save(options.out)
+        with progress("pictures") as show:
+            page = options.out / "findings.html"
+            write_html(findings, catalog, page, title=f"Findings in {options.catalog}", progress=show)
+        print(f"{options.out}: findings.parquet, check.json, findings.html")
+    bad = findings.count(Severity.ERROR) + (findings.count(Severity.WARNING) if options.strict else 0)
+    return 1 if bad else 0
+
+
+def run_clean(options: argparse.Namespace) -> int:
+    """`tl clean`."""
+    from tl_datasets.catalog import Catalog
+    from tl_datasets.checks.findings import Findings
+    from tl_datasets.checks.run import check
+    from tl_datasets.clean import clean, undo
+    from tl_datasets.clean_files import load_record, save_cleaned
+    from tl_datasets.clean_policy import load_policy
+
+    refuse_existing(options.out)
+    if options.undo is not None:
+        given = {"CATALOG": options.catalog, "--policy": options.policy, "--findings": options.findings}
+        extra = next((name for name, value in given.items() if value is not None), None)
+        if extra is not None:
+            raise UsageError(f"--undo cannot be combined with {extra}; it takes the cleaned catalog alone")
+        restored = undo(Catalog.open(options.undo), load_record(options.undo))
+        restored.save(options.out)
+        print(f"{options.out}: {len(restored)} frames, {len(restored.annotations)} boxes, as before the cleaning")
+        return 0
+    if options.catalog is None or options.policy is None:
+        missing = "CATALOG" if options.catalog is None else "--policy FILE"
+        raise UsageError(f"{missing} is missing; expected CATALOG --policy FILE, or --undo CATALOG2")
+    if options.quarantine is not None:
+        refuse_existing(options.quarantine)
+    policy = load_policy(options.policy)
+    catalog = Catalog.open(options.catalog)
+    if options.findings is not None:
+        findings = Findings.load(options.findings)
+    else:
+        with progress("check") as show:
+            findings = check(catalog, images=options.images, progress=show)
+    cleaned = clean(catalog, findings, policy)
+    aside = save_cleaned(cleaned, options.out, options.quarantine)
+    left = f"{len(cleaned.catalog)} frames, {len(cleaned.catalog.annotations)} boxes"
+    done = ", ".join(f"{action}: {number}" for action, number in cleaned.record.counts().items())
+    print(f"{options.out}: {left} ({done or 'nothing to change'})")
+    if aside is not None:
+        print(f"{aside}: {len(cleaned.quarantine)} frames to be looked at")
     return 0
 
 

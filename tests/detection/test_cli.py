@@ -80,7 +80,7 @@ def test_help_needs_no_heavy_import():
 
 def test_every_command_ends_its_help_with_an_example(capsys: pytest.CaptureFixture[str]):
     commands = build_parser()._subparsers._group_actions[0].choices  # type: ignore[union-attr]
-    assert len(commands) == 10
+    assert len(commands) == 16
     for name in commands:
         with pytest.raises(SystemExit, match="0"):
             main([name, "--help"])
@@ -194,7 +194,7 @@ def test_the_whole_road(kind: str, catalog: Path, tmp_path: Path, capsys: pytest
         (
             ["index", "CATALOG", "--format", "coco", "--option", "progress=d", "--out", "OUT"],
             2,
-            ["no option of a reader"],
+            ["no option of a format"],
         ),
         (["index", "CATALOG", "--format", "yolo", "--out", "CATALOG"], 1, ["exists already"]),
     ],

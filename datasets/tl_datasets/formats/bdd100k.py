@@ -35,7 +35,8 @@ from tl_datasets.taxonomy import TRAFFIC_LIGHT, ConditionSource
 # Every frame of the 100K set has this size; the official converter assumes it too.
 _SIZE_PX = (1280, 720)
 _FLAGS = ("occluded", "truncated", "crowd", "ignored")
-_RECORDING = re.compile(r"^[0-9a-f]{8}(?=-)")
+# The first block of a name tells the recording.
+RECORDING = re.compile(r"^[0-9a-f]{8}(?=-)")
 
 
 def read(
@@ -112,7 +113,7 @@ def read(
         for record, image in files.sized(located()):
             if image.content_hash is not None:
                 report.content_hashes[record.stem] = image.content_hash
-            recording = _RECORDING.match(record.stem)
+            recording = RECORDING.match(record.stem)
             yield Frame(
                 frame_id=record.stem,
                 path=image.path,

@@ -103,7 +103,7 @@ def iter_records(paths: Iterable[Path], report: ReadReport) -> Iterator[Record]:
     is_labelled = any(
         isinstance(record, dict) and record.get("labels") is not None for path in paths for record in _objects(path)
     )
-    size, read, done = sum(path.stat().st_size for path in paths), 0, 0
+    size, read, done = sum(path.stat().st_size for path in paths if path.is_file()), 0, 0
 
     def count(characters: int) -> None:
         nonlocal read

@@ -1,0 +1,129 @@
+"""A catalog into the files of another format, images included; the folder appears whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+
+from tl_datasets.catalog import Catalog
+from tl_datasets.errors import DataError, UsageError, show
+from tl_datasets.formats import bdd100k_write, coco
+from tl_datasets.formats.write_report import WriteReport
+from tl_datasets.images import write_rgb
+from tl_datasets.options import checked_options
+
+WRITERS: dict[str, Callable[..., list[str]]] = {
+    "bdd100k": bdd100k_write.write,
+    "coco": coco.write,
+}
+# Formats whose own images are raw sensor frames.
+_HOLDS_RAW = frozenset({"dtld"})
+_RECORD = "conversion.json"
+
+# What happens to the image files: copied; linked to the same bytes, which saves space, but a program that changes one
+# changes the original; or left where they are, so that only annotation files are written.
+ImageMode = Literal["copy", "link", "none"]
+Progress = Callable[[int, int | None], None]
+
+
+def convert(
+    catalog: Catalog,
+    format_name: str,
+    out: Path | str,
+    *,
+    images: ImageMode = "copy",
+    progress: Progress | None = None,
+    **options: Any,
+) -> WriteReport:
+    """Write a catalog in another format.
+
+    Raw sensor frames become 8-bit PNG files, except in a format that has them.
+
+    Args:
+        catalog: What to write; it stays as it is.
+        format_name: A key of `WRITERS`.
+        out: Folder to make.
+        images: What happens to the image files.
+        progress: Called with the number of images done and the total.
+        options: Further options of the format's writer.
+
+    Returns:
+        What the format cannot hold, counted by field; the same stands in `conversion.json`.
+
+    Raises:
+        UsageError: The format or an option is wrong.
+        DataError: The folder exists and is not empty, the catalog is empty, or an image is missing.
+    """
+    if format_name not in WRITERS:
+        raise UsageError(f"format '{format_name}', expected one of: {', '.join(WRITERS)}")
+    if images not in ("copy", "link", "none"):
+        raise UsageError(f"images {show(images)}, expected copy, link or none")
+    out = Path(out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise DataError(f"{out}: exists already and is not an empty folder; choose another --out or remove it")
+    if not len(catalog):
+        raise DataError("convert: the catalog has no frames; expected at least one")
+    writer = WRITERS[format_name]
+    options = checked_options(writer, format_name, options, given={"catalog", "out", "report"})
+    written = catalog if format_name in _HOLDS_RAW else _without_raw(catalog)
+    report = WriteReport()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
+    try:
+        places = writer(written, temporary, report=report, **options)
+        if images != "none":
+            for row, place in enumerate(places):
+                _place_image(catalog, row, temporary / place, images, decode=written is not catalog)
+                if progress is not None:
+                    progress(row + 1, len(places))
+        record = {"format": format_name, "catalog_fingerprint": catalog.fingerprint, "losses": report.to_dict()}
+        (temporary / _RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        temporary.chmod(0o755)
+        if out.is_dir():
+            out.rmdir()
+        temporary.rename(out)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    return report
+
+
+def _without_raw(catalog: Catalog) -> Catalog:
+    """The catalog as it is once raw frames are PNG files; the same object where it has none."""
+    is_raw = pl.col("pixel_format").is_not_null()
+    if catalog.frames["pixel_format"].null_count() == len(catalog):
+        return catalog
+    png = pl.col("path").str.replace(r"\.[^./]*$", "") + ".png"
+    return catalog.with_frames(
+        catalog.frames.with_columns(
+            path=pl.when(is_raw).then(png).otherwise("path"), pixel_format=pl.lit(None, dtype=pl.String)
+        )
+    )
+
+
+def _place_image(catalog: Catalog, row: int, target: Path, images: ImageMode, *, decode: bool) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if decode and catalog.frames["pixel_format"][row] is not None:
+        write_rgb(target, catalog.read_rgb(row))
+        return
+    source = catalog.image_path(row)
+    try:
+        if images == "link":
+            os.link(source, target)
+        else:
+            shutil.copyfile(source, target)
+    except FileNotFoundError as error:
+        raise DataError(
+            f"{source}: no such image; add it, or write annotation files alone with --images none"
+        ) from error
+    except OSError as error:
+        if images != "link":
+            raise
+        raise DataError(f"{target}: cannot be a hard link to {source} ({error.strerror}); use --images copy") from error
