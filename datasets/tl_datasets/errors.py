@@ -14,10 +14,17 @@ A message says where, what was found, what was expected, and the remedy, in one 
 
 from __future__ import annotations
 
+import reprlib
 from pathlib import Path
 
+# How a file begins that Git LFS has not fetched.
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 # A value in a message is there to be recognised, not to be read whole.
 _SHOWN_CHARS = 80
+# A few nested lists of a YAML file that repeat each other would take for ever to write out whole.
+_short = reprlib.Repr()
+_short.maxlevel, _short.maxlist, _short.maxtuple, _short.maxdict, _short.maxset = 4, 30, 30, 30, 30
+_short.maxstring = _short.maxlong = _short.maxother = 100
 
 
 def printable(text: str) -> str:
@@ -27,7 +34,7 @@ def printable(text: str) -> str:
 
 def show(value: object) -> str:
     """A value of a file as it stands in a message: quoted, and cut where it is long."""
-    text = repr(value)
+    text = _short.repr(value) if isinstance(value, list | tuple | dict | set) else repr(value)
     return text if len(text) <= _SHOWN_CHARS else text[: _SHOWN_CHARS - 3] + "..."
 
 

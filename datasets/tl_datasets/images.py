@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tl_datasets.errors import ImageError, show
+from tl_datasets.errors import LFS_POINTER, ImageError, show
 from tl_datasets.raw_images import LARGEST_12_BIT, rgb_from_raw
 from tl_datasets.taxonomy import PixelFormat
 
@@ -30,9 +30,12 @@ VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v"})
 _FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF")
 # Raw frames may also be portable grey maps, which nobody uses for pictures.
 _RAW_FORMATS = ("PPM", "TIFF", "PNG")
+# Pillow opens a grey map of more than 8 bits with 32.
+_RAW_MODES = frozenset({"I;16", "I;16B", "I"})
 _UNDECODED_TIFF_MODES = frozenset({"F", "I"})
 _UNDECODED_TIFF_COMPRESSIONS = frozenset({"zstd", "lzma"})
 
+_POINTER_BYTES = 64
 _EXIF_ORIENTATION = 0x0112
 _EXIF_SWAPS_AXES = frozenset({5, 6, 7, 8})
 
@@ -73,6 +76,7 @@ def decode(path: Path | str, flags: int) -> NDArray:
         data = np.fromfile(path, dtype=np.uint8)
     except OSError as error:
         raise ImageError(f"{path}: cannot be read ({error.strerror}); expected an image file") from error
+    _refuse_pointer(data[:_POINTER_BYTES].tobytes(), path)
     try:
         image = cv2.imdecode(data, flags) if data.size else None
     except cv2.error:  # a header that promises more pixels than the decoder allows
@@ -80,6 +84,11 @@ def decode(path: Path | str, flags: int) -> NDArray:
     if image is None:
         raise ImageError(f"{path}: {data.size} bytes that do not decode as an image; replace or remove the file")
     return image
+
+
+def _refuse_pointer(start: bytes, path: Path | str) -> None:
+    if start.startswith(LFS_POINTER):
+        raise ImageError(f"{path}: a Git LFS pointer, not the image itself; fetch it with: git lfs pull")
 
 
 def write_rgb(path: Path | str, image: NDArray[np.uint8], quality: int = 92) -> None:
@@ -128,7 +137,8 @@ def probe_image(path: Path | str, pixel_format: PixelFormat | None = None) -> tu
 
     Raises:
         ImageError: The file is missing, is no image, is of a kind that `read_rgb` does not decode, or is a JPEG or PNG
-            whose end is missing, or promises more pixels than any camera has (Pillow's limit, about 90 million).
+            whose end is missing, or promises more pixels than any camera has (Pillow's limit, about 90 million); or a
+            raw sensor frame is not one channel of 16 bits.
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -138,17 +148,20 @@ def probe_image(path: Path | str, pixel_format: PixelFormat | None = None) -> tu
         data = path.read_bytes()
     except OSError as error:
         raise ImageError(f"{path}: cannot be read ({error.strerror}); expected an image file") from error
+    _refuse_pointer(data[:_POINTER_BYTES], path)
     try:
         from io import BytesIO
 
         with Image.open(BytesIO(data), formats=formats) as image:
             width, height = image.size
             kind = image.format
-            if kind == "PNG":
-                image.load()  # the EXIF block may lie behind the pixels; broken pixels show too
+            if kind in {"PNG", "PPM"}:
+                image.load()  # the EXIF block may lie behind the pixels; broken and missing pixels show too
             undecoded = kind == "TIFF" and (
                 image.mode in _UNDECODED_TIFF_MODES or image.info.get("compression") in _UNDECODED_TIFF_COMPRESSIONS
             )
+            if pixel_format is not None:
+                _check_raw_mode(image, pixel_format, path)
             # Pillow has turned the size of a TIFF already.
             swaps = kind != "TIFF" and _exif_orientation(image) in _EXIF_SWAPS_AXES
     except UnidentifiedImageError as error:
@@ -168,6 +181,19 @@ def probe_image(path: Path | str, pixel_format: PixelFormat | None = None) -> tu
     if swaps:
         width, height = height, width
     return width, height, hashlib.sha256(data).hexdigest()
+
+
+def _check_raw_mode(image: Image.Image, pixel_format: PixelFormat, path: Path) -> None:
+    if image.mode not in _RAW_MODES:
+        raise ImageError(
+            f"{path}: pixels of the kind {image.mode}, expected a raw frame of one 16-bit channel ({pixel_format}); "
+            "was the image converted already?"
+        )
+    if image.getexif().get(_EXIF_ORIENTATION, 1) != 1:
+        raise ImageError(
+            f"{path}: a raw frame with an orientation, by which its colour mosaic would turn too; expected one as the "
+            "sensor gave it: remove the orientation from the file"
+        )
 
 
 def _exif_orientation(image: Image.Image) -> int | None:

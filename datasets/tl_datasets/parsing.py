@@ -22,14 +22,16 @@ try:
 except ImportError:  # PyYAML built without libyaml
     from yaml import SafeLoader as _SafeLoader
 
-from tl_datasets.errors import AnnotationError, show
+from tl_datasets.errors import LFS_POINTER, AnnotationError, show
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 _CHUNK_CHARS = 1 << 20
 _SPACE = " \t\r\n"
-_LFS_POINTER = "version https://git-lfs.github.com/spec/"
+_DEEPEST = 500
+# Each level of a block stands further right than the one that holds it, or after one more indicator.
+_DEEP_BLOCK = re.compile(rf"^[ \t?:-]{{{_DEEPEST // 2},}}", re.MULTILINE)
 
 
 def read_text(path: Path | str) -> str:
@@ -44,7 +46,7 @@ def read_text(path: Path | str) -> str:
         raise AnnotationError(path, f"cannot be read ({error.strerror}); expected a text file") from error
     except UnicodeDecodeError as error:
         raise AnnotationError(path, f"byte {error.start} is not UTF-8; save the file as UTF-8") from error
-    if text.startswith(_LFS_POINTER):
+    if text.startswith(LFS_POINTER.decode()):
         raise AnnotationError(path, "a Git LFS pointer, not the file itself; fetch it with: git lfs pull")
     return text
 
@@ -194,6 +196,8 @@ def parse_yaml(text: str, path: Path | str, lines_before: int = 0) -> Any:
     Raises:
         AnnotationError: The text is not YAML, or a key occurs twice.
     """
+    if _may_be_deep(text) and _yaml_depth(text) > _DEEPEST:
+        raise AnnotationError(path, f"nested more than {_DEEPEST} levels deep; expected a flat YAML document")
     try:
         return yaml.load(text, Loader=_Loader)  # noqa: S506  (derived from the safe loader)
     except yaml.MarkedYAMLError as error:
@@ -207,6 +211,25 @@ def parse_yaml(text: str, path: Path | str, lines_before: int = 0) -> Any:
         # How PyYAML fails on a value that its tag does not allow, such as `!!bool maybe`.
         message = f"a value does not fit its tag ({type(error).__name__}: {error})"
         raise AnnotationError(path, f"not YAML: {message}; expected a YAML document") from error
+
+
+def _may_be_deep(text: str) -> bool:
+    """Whether a text has enough brackets, or far enough indented lines, to be nested deeply."""
+    return text.count("[") + text.count("{") > _DEEPEST or _DEEP_BLOCK.search(text) is not None
+
+
+def _yaml_depth(text: str) -> int:
+    """How deep a YAML text is nested; libyaml builds documents by recursion, and ends the process in a deep one."""
+    depth = deepest = 0
+    try:
+        for event in yaml.parse(text, Loader=_Loader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            deepest = max(deepest, depth)
+            if deepest > _DEEPEST:
+                break
+    except yaml.YAMLError:
+        return deepest  # what is wrong with it is told by the reading itself
+    return deepest
 
 
 def load_xml(path: Path | str) -> Element:
@@ -239,7 +262,7 @@ def iter_xml(path: Path | str, tags: Collection[str]) -> Iterator[Element]:
     read_start = Path(path)
     try:
         with read_start.open("rb") as file:
-            if file.read(len(_LFS_POINTER)) == _LFS_POINTER.encode():
+            if file.read(len(LFS_POINTER)) == LFS_POINTER:
                 raise AnnotationError(path, "a Git LFS pointer, not the file itself; fetch it with: git lfs pull")
             file.seek(0)
             ancestors: list[Element] = []

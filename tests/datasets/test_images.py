@@ -5,6 +5,7 @@ import os
 import zlib
 from io import BytesIO
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -112,6 +113,48 @@ def test_a_header_that_promises_too_many_pixels(tmp_path):
     for read in (probe_image, read_rgb):
         with pytest.raises(ImageError, match=r"a\.png: "):
             read(tmp_path / "a.png")
+
+
+def test_a_billion_pixels_are_refused_by_their_header_alone(tmp_path):
+    """A PNG of 40000x25000 pixels in a few kilobytes, which would take 3 GB to decode."""
+    Image.new("1", (40_000, 25_000)).save(tmp_path / "a.png")
+    assert (tmp_path / "a.png").stat().st_size < 200_000
+    with pytest.raises(ImageError, match=r"a\.png: .*1000000000 pixels"):
+        probe_image(tmp_path / "a.png")
+
+
+def test_what_git_lfs_has_not_fetched_is_named(tmp_path):
+    (tmp_path / "a.jpg").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")
+    for read in (probe_image, read_rgb):
+        with pytest.raises(ImageError, match="Git LFS pointer"):
+            read(tmp_path / "a.jpg")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tiff"])
+def test_sixteen_bits_give_their_upper_eight_and_twelve_in_sixteen_are_refused(tmp_path, suffix):
+    image = np.zeros((30, 40, 3), np.uint16)
+    image[..., 2] = 0xAB12  # red, in OpenCV's order
+    path = tmp_path / f"a{suffix}"
+    assert cv2.imwrite(str(path), image)
+    assert read_rgb(path)[0, 0].tolist() == [0xAB, 0, 0]
+    assert cv2.imwrite(str(path), image >> 4)
+    with pytest.raises(ImageError, match="16-bit image with values of 12 bits or fewer"):
+        read_rgb(path)
+    assert cv2.imwrite(str(path), np.full((30, 40), 4095, np.uint16))
+    with pytest.raises(ImageError, match="12 bits"):
+        read_rgb(path)
+
+
+def test_a_folder_that_may_not_be_read_is_no_empty_folder(tmp_path, draw_image, monkeypatch):
+    draw_image(tmp_path / "a" / "b.png")
+
+    def refuse(place, onerror, **_):
+        onerror(PermissionError(13, "Permission denied", str(place)))
+        return iter(())
+
+    monkeypatch.setattr(os, "walk", refuse)
+    with pytest.raises(ImageError, match=r"cannot be read \(Permission denied\)"):
+        list_images(tmp_path)
 
 
 def test_probe_hashes_the_bytes(tmp_path):

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tl_datasets import parsing
-from tl_datasets.errors import AnnotationError
+from tl_datasets.errors import AnnotationError, show
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=8)
 RECORDS = st.lists(st.dictionaries(TEXT, TEXT | st.integers() | st.lists(TEXT, max_size=2), max_size=3), max_size=6)
@@ -112,4 +112,74 @@ def test_json_that_python_would_take_or_drop_silently(tmp_path, text, message):
     path.write_text(text)
     for read in (parsing.load_json, lambda place: list(parsing.iter_json_array(place))):
         with pytest.raises(AnnotationError, match=message):
+            read(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000,
+        "{a: " * 100_000,
+        "- " * 100_000 + "x",
+        "\n".join(" " * n + "a:" for n in range(2000)),
+        "? " * 50_000,
+    ],
+    ids=["lists", "mappings", "compact lists", "indented", "keys"],
+)
+def test_deep_yaml_is_a_fault_not_the_end_of_the_process(tmp_path, text):
+    """libyaml builds documents by recursion without a limit."""
+    path = tmp_path / "a.yaml"
+    path.write_text(text)
+    with pytest.raises(AnnotationError, match="nested more than 500 levels deep"):
+        parsing.load_yaml(path)
+
+
+def test_many_brackets_are_no_depth(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text("".join("- {boxes: [[1, 2], [3, 4]]}\n" for _ in range(1000)))
+    assert parsing.load_yaml(path) == [{"boxes": [[1, 2], [3, 4]]}] * 1000
+
+
+def test_yaml_that_repeats_itself_is_shown_in_short(tmp_path):
+    """Nine lists of nine of the one before: small in memory, endless written out."""
+    lines = ["a0: &a0 [x]"] + [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 30)]
+    path = tmp_path / "a.yaml"
+    path.write_text("\n".join(lines))
+    assert len(show(parsing.load_yaml(path))) <= 80
+
+
+@pytest.mark.parametrize("read", [parsing.load_xml, lambda path: list(parsing.iter_xml(path, {"b"}))])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('<!DOCTYPE a [<!ENTITY l "lol">]><a>&l;</a>', "document type definitions and entities are refused"),
+        ('<!DOCTYPE a SYSTEM "file:///etc/passwd"><a/>', "document type definitions and entities are refused"),
+        ("<a>\n<b></a>", "line 2: not XML: mismatched tag"),
+        ("", "not XML: no element found"),
+        ('<?xml version="1.0" encoding="no-such"?><a/>', "not XML: "),
+        ("version https://git-lfs.github.com/spec/v1\noid x\n", "Git LFS pointer"),
+    ],
+    ids=["entities", "an external file", "broken", "empty", "encoding", "pointer"],
+)
+def test_xml_is_hardened(tmp_path, read, text, message):
+    path = tmp_path / "a.xml"
+    path.write_text(text)
+    with pytest.raises(AnnotationError, match=message) as caught:
+        read(path)
+    assert str(path) in str(caught.value)
+
+
+def test_xml_in_pieces_equals_the_whole(tmp_path):
+    path = tmp_path / "a.xml"
+    path.write_text("<a><m>x</m>" + "".join(f'<b n="{n}"><c>{n}</c></b>' for n in range(100)) + "</a>")
+    whole = [(item.get("n"), item[0].text) for item in parsing.load_xml(path).iter("b")]
+    assert [(item.get("n"), item[0].text) for item in parsing.iter_xml(path, {"b"})] == whole
+    assert len(whole) == 100
+
+
+def test_an_lfs_pointer_is_no_text(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid x\n")
+    for read in (parsing.load_json, parsing.load_yaml):
+        with pytest.raises(AnnotationError, match="Git LFS pointer"):
             read(path)

@@ -31,7 +31,7 @@ def image_names(catalog: Catalog, report: WriteReport, folder: str = "", *, flat
     taken: set[str] = set()
     names = []
     for frame_id, path in zip(catalog.frames["frame_id"], catalog.frames["path"], strict=True):
-        stem = base = _safe(frame_id, flat)
+        stem = base = safe_name(frame_id, flat=flat)
         number = 1
         while stem.lower() in taken:  # some file systems do not tell case apart
             number += 1
@@ -43,7 +43,8 @@ def image_names(catalog: Catalog, report: WriteReport, folder: str = "", *, flat
     return names
 
 
-def _safe(frame_id: str, flat: bool) -> str:
+def safe_name(frame_id: str, *, flat: bool = False) -> str:
+    """A text as a relative path that any file system takes; `flat` writes its folders as `__`."""
     parts = [_UNSAFE.sub("_", part).strip(" ") for part in frame_id.split("/")]
     parts = [part[:_LONGEST_NAME] for part in parts if part not in {"", ".", ".."}] or ["frame"]
     return "__".join(parts) if flat else "/".join(parts)

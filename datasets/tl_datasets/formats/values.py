@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 from tl_datasets.errors import show
 from tl_datasets.formats.place import Place
 
 _FLAGS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
+_WHOLE = re.compile(r"\s*[+-]?[0-9]{1,20}\s*")
 # More pixels on a side than any camera has: a declared size beyond is a fault of the file.
 _MAX_SIDE_PX = 100_000
 
@@ -54,8 +56,8 @@ def read_whole(value: Any, name: str, where: Place, lowest: int, highest: int) -
         return None
     if isinstance(value, int) and not isinstance(value, bool):
         number = value
-    elif isinstance(value, str) and value.strip().lstrip("+-").isdecimal() and len(value) <= 20:
-        number = int(value)
+    elif isinstance(value, str) and _WHOLE.fullmatch(value):
+        number = int(value)  # not by way of a float, which has no 19 digits
     else:
         exact = _number(value)
         number = int(exact) if exact is not None and math.isfinite(exact) and exact == int(exact) else None

@@ -6,22 +6,24 @@ otherwise. States may lie in side files, one JSON per row: `<stem>_<i>.json` wit
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
-from tl_datasets.errors import AnnotationError, DataError, UsageError
+from tl_datasets.errors import AnnotationError, UsageError
 from tl_datasets.formats.box_policy import OnBadBox, fit_box
-from tl_datasets.formats.probing import ImageFacts, probe_ahead
-from tl_datasets.formats.yolo_layout import Item, Layout, find_layout
-from tl_datasets.formats.yolo_rows import Row, read_rows
+from tl_datasets.formats.image_files import ImageFiles, Sized
+from tl_datasets.formats.place import Place
+from tl_datasets.formats.yolo_items import Item, Layout
+from tl_datasets.formats.yolo_layout import find_layout
+from tl_datasets.formats.yolo_rows import read_rows
+from tl_datasets.formats.yolo_states import StateFiles
 from tl_datasets.frame import Annotation, Frame
-from tl_datasets.images import resolve_inside
 from tl_datasets.label_maps import DROP, LabelFields, LabelMap, Translator, load_label_map
-from tl_datasets.parsing import load_json
 from tl_datasets.read_report import Event, ReadReport
-from tl_datasets.taxonomy import TRAFFIC_LIGHT, State
+from tl_datasets.taxonomy import TRAFFIC_LIGHT
 
 # Text files that stand beside label files and are none.
 _NO_LABEL_FILES = frozenset({"classes.txt", "train.txt", "val.txt", "test.txt"})
@@ -41,6 +43,7 @@ def read(
     states: Path | str | None = None,
     states_map: str = "dtld_states",
     missing_state: Literal["error", "unknown"] = "error",
+    missing_images: Literal["error", "drop"] = "error",
     on_bad_box: OnBadBox = "error",
 ) -> Iterator[Frame]:
     """Read a YOLO data set.
@@ -59,11 +62,13 @@ def read(
         states: Folder of state side files.
         states_map: Label map for the values in them.
         missing_state: "error", or "unknown" for a row without a side file.
+        missing_images: "error", or "drop" to count and leave out what a list names and does not exist, and images that
+            do not open.
         on_bad_box: "error", or "drop" to count and leave out boxes without area inside the image.
 
     Raises:
         AnnotationError: A file does not follow the format, or a class name has no meaning in the label map.
-        ImageError: An image does not open, or a path leaves the root.
+        ImageError: An image does not open, or there is none.
         UsageError: A folder or the class names are missing.
     """
     layout = find_layout(
@@ -71,36 +76,39 @@ def read(
         images=None if images is None else Path(images),
         labels=None if labels is None else Path(labels),
         names=names,
-        parts=parts.split(",") if isinstance(parts, str) else parts,
+        parts=[part.strip() for part in parts.split(",")] if isinstance(parts, str) else parts,
     )
     meanings = load_label_map(label_map)
     class_names = layout.class_names or meanings.class_names
+    if not class_names and layout.names_from != "names":
+        raise AnnotationError(layout.names_from, "has no class names; add names: [red, green], or give names=red,green")
     if not class_names:
         raise UsageError(f"{source}: no class names; give them by id, for example names=red,green,yellow")
+    files = ImageFiles(root=layout.root, missing=missing_images, report=report)
+    found = [(item, image) for item in layout.items if (image := files.locate(item.path, item.where))]
+    layout = dataclasses.replace(layout, items=tuple(item for item, _ in found))
     _check_items(layout, missing)
     fields = _class_fields(class_names, meanings, layout)
-    side_files = None if states is None else _SideFiles(layout, Path(source), Path(states), states_map, missing_state)
-    report.root, report.total = layout.root, len(layout.items)
+    side_files = None if states is None else StateFiles(layout, Path(source), Path(states), states_map, missing_state)
+    report.root, report.total = layout.root, len(found)
     _count_files(layout, report)
 
     def frames() -> Iterator[Frame]:
-        for item, facts in probe_ahead(layout.items, lambda item: resolve_inside(layout.root, item.path)):
-            frame_id = item.path.rpartition(".")[0]
-            if facts is None:
-                raise DataError(f"{item.path}: no image file")
-            report.content_hashes[frame_id] = facts.content_hash
+        for item, image in files.sized(found):
+            if image.content_hash is not None:
+                report.content_hashes[item.frame_id] = image.content_hash
             annotations = None
             if item.label_file.is_file():
                 annotations = tuple(
-                    _annotations(item, facts, layout, class_names, fields, side_files, on_bad_box, report)
+                    _annotations(item, image, layout, class_names, fields, side_files, on_bad_box, report)
                 )
-            elif missing == "negative":
+            elif missing == "negative" and item.is_labelled:
                 annotations = ()
             yield Frame(
-                frame_id=frame_id,
-                path=item.path,
-                width_px=facts.width_px,
-                height_px=facts.height_px,
+                frame_id=item.frame_id,
+                path=image.path,
+                width_px=image.width_px,
+                height_px=image.height_px,
                 annotations=annotations,
                 split=split or item.split,
             )
@@ -112,23 +120,23 @@ def read(
 
 def _annotations(
     item: Item,
-    facts: ImageFacts,
+    image: Sized,
     layout: Layout,
     class_names: Sequence[str],
     fields: Sequence[LabelFields | str],
-    side_files: _SideFiles | None,
+    side_files: StateFiles | None,
     on_bad_box: OnBadBox,
     report: ReadReport,
 ) -> Iterator[Annotation]:
     rows, repeated = read_rows(item.label_file)
     for row in repeated:
-        report.add(Event.BOX_DUPLICATE, f"{item.label_file} line {row.line}")
+        report.add(Event.BOX_DUPLICATE, Place(item.label_file, line=row.line))
     if side_files is not None:
         side_files.check_number(item, len(rows) + len(repeated))
     for row in rows:
-        where = f"{item.label_file} line {row.line}"
+        where = Place(item.label_file, line=row.line)
         if row.class_id >= len(class_names):
-            raise AnnotationError(item.label_file, _class_message(row.class_id, layout, class_names), line=row.line)
+            raise where.error(_class_message(row.class_id, layout, class_names))
         if row.is_polygon:
             report.add(Event.POLYGON_TO_BOX, where)
         word, meaning = class_names[row.class_id], fields[row.class_id]
@@ -136,7 +144,7 @@ def _annotations(
             report.add(Event.LABEL_DROPPED, where, detail=word)
             continue
         x1, y1, x2, y2 = row.xyxy
-        width, height = facts.width_px, facts.height_px
+        width, height = image.width_px, image.height_px
         fitted = fit_box(
             (x1 * width, y1 * height, x2 * width, y2 * height),
             width,
@@ -154,68 +162,28 @@ def _annotations(
         yield Annotation(xyxy=fitted[0], truncated=fitted[1], source_label=word, **arguments)
 
 
-class _SideFiles:
-    """States beside the label files: `<stem>_<i>.json` with {"state": k} for row i.
-
-    They lie in the sub-folder of their image, or, where no other image has its name, all in one folder.
-    """
-
-    def __init__(self, layout: Layout, source: Path, folder: Path, states_map: str, missing_state: str):
-        candidates = [(source if source.is_dir() else source.parent) / folder, folder]
-        found = next((candidate for candidate in candidates if candidate.is_dir()), None)
-        if found is None:
-            raise UsageError(f"states: no folder '{folder}' in {source} or in the working directory")
-        self.folder = found
-        self.stems = Counter(Path(item.path).stem for item in layout.items)
-        self.missing_state = missing_state
-        self.words = Translator(load_label_map(states_map), found)
-
-    def _path(self, item: Item, position: int) -> Path:
-        path = Path(item.path)
-        name = f"{path.stem}_{position}.json"
-        own = self.folder / path.parent / name
-        return own if own.is_file() or self.stems[path.stem] > 1 else self.folder / name
-
-    def check_number(self, item: Item, rows: int) -> None:
-        """A side file beyond the last row means that rows were removed, so that all later states are shifted."""
-        surplus = self._path(item, rows)
-        if surplus.is_file():
-            raise AnnotationError(
-                item.label_file,
-                f"{rows} rows, but there is a state for one more ({surplus}); expected one file per row",
-            )
-
-    def state(self, item: Item, row: Row, report: ReadReport) -> State | None:
-        path = self._path(item, row.position)
-        if not path.is_file():
-            if (self.folder / path.name).is_file():
-                raise AnnotationError(
-                    self.folder / path.name,
-                    f"two images are named '{Path(item.path).stem}'; expected one state file for each, such as {path}",
-                )
-            if self.missing_state == "unknown":
-                report.add(Event.STATE_MISSING, path)
-                return State.UNKNOWN
-            raise AnnotationError(
-                item.label_file,
-                f"no state file {path} for this row; add it, or set missing_state=unknown",
-                line=row.line,
-            )
-        data = load_json(path)
-        if not isinstance(data, dict) or "state" not in data:
-            raise AnnotationError(path, 'expected {"state": k}')
-        return self.words.state(data["state"])
-
-
 def _check_items(layout: Layout, missing: str | None) -> None:
+    labelled = [item for item in layout.items if item.is_labelled]
+    surplus = next((item for item in layout.items if not item.is_labelled and item.label_file.is_file()), None)
+    if surplus is not None:
+        raise surplus.where.error(
+            f"{surplus.path} is in an unlabelled part, but there is {surplus.label_file}; expected none; move the "
+            "image to another part, or name the parts to read with parts=..."
+        )
     stems = Counter(item.path.rpartition(".")[0] for item in layout.items)
     twice = next((stem for stem, number in stems.items() if number > 1), None)
     if twice is not None:
         raise AnnotationError(layout.root, f"two images named '{twice}' share one label file; rename one of them")
-    if missing is None and not any(item.label_file.is_file() for item in layout.items):
+    ids = Counter(item.frame_id for item in layout.items)
+    twice = next((frame_id for frame_id, number in ids.items() if number > 1), None)
+    if twice is not None:
+        raise AnnotationError(
+            layout.root, f"two parts have a frame '{twice}'; expected unique names; rename one of them"
+        )
+    if missing is None and labelled and not any(item.label_file.is_file() for item in labelled):
         raise AnnotationError(
             layout.root,
-            f"none of {len(layout.items)} images has a label file, expected for example {layout.items[0].label_file}; "
+            f"none of {len(labelled)} images has a label file, expected for example {labelled[0].label_file}; "
             "set labels=DIR, or missing=unlabelled if nobody labelled them",
         )
 
@@ -256,7 +224,7 @@ def _count_files(layout: Layout, report: ReadReport) -> None:
         report.add(Event.LINK_LEFT_OUT, link)
     expected = {item.label_file for item in layout.items}
     for item in layout.items:
-        if not item.label_file.is_file():
+        if item.is_labelled and not item.label_file.is_file():
             report.add(Event.NO_LABEL_FILE, item.label_file)
     found = {path for folder in layout.label_roots for path in folder.rglob("*.txt")}
     for path in sorted(found - expected):
