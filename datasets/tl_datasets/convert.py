@@ -14,7 +14,7 @@ import polars as pl
 
 from tl_datasets.catalog import Catalog
 from tl_datasets.errors import DataError, UsageError, show
-from tl_datasets.formats import bdd100k_write, coco
+from tl_datasets.formats import bdd100k_write, coco, kitti_write, voc_write
 from tl_datasets.formats.write_report import WriteReport
 from tl_datasets.images import write_rgb
 from tl_datasets.options import checked_options
@@ -22,6 +22,8 @@ from tl_datasets.options import checked_options
 WRITERS: dict[str, Callable[..., list[str]]] = {
     "bdd100k": bdd100k_write.write,
     "coco": coco.write,
+    "kitti": kitti_write.write,
+    "voc": voc_write.write,
 }
 # Formats whose own images are raw sensor frames.
 _HOLDS_RAW = frozenset({"dtld"})

@@ -8,6 +8,7 @@ r"""What is known of the frames of a source besides its label files: from its do
       timestamp_from_path: {regex: '(\d+)-(\d{9})', unit: s_ns}
       sequence_gap_s: 5                            # a longer pause starts a new sequence ...
       sequence_block_s: 30                         # ... or each such block of time is one
+      labelled_categories: [car, pedestrian]       # nothing else was looked for: the frames are no negatives for lights
 
 What a label file says of a frame itself is never replaced.
 """
@@ -16,14 +17,14 @@ from __future__ import annotations
 
 import datetime
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import polars as pl
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from tl_datasets.catalog import CONDITIONS, Catalog
 from tl_datasets.errors import DataError, show
-from tl_datasets.taxonomy import ConditionSource, Scene, TimeOfDay, Weather
+from tl_datasets.taxonomy import CATEGORIES, ConditionSource, LabelStatus, Scene, TimeOfDay, Weather
 
 _NS_PER_S = 1_000_000_000
 _NS_PER_UNIT = {"s": _NS_PER_S, "ms": 1_000_000, "us": 1_000, "ns": 1}
@@ -107,6 +108,7 @@ class FrameRules(BaseModel):
     timestamp_from_path: TimestampRule | None = None
     sequence_gap_s: float | None = Field(default=None, gt=0)
     sequence_block_s: float | None = Field(default=None, gt=0)
+    labelled_categories: tuple[Literal[CATEGORIES], ...] = ()  # type: ignore[valid-type]
 
     @model_validator(mode="after")
     def _one_way_to_divide(self) -> FrameRules:
@@ -142,6 +144,13 @@ def apply_frame_rules(catalog: Catalog, rules: FrameRules) -> Catalog:
     if rules.timestamp_from_path is not None:
         columns["timestamp_ns"] = _filled(frames["timestamp_ns"], _times(rules.timestamp_from_path, paths))
     filled = frames.with_columns(**columns)
+    if rules.labelled_categories:
+        is_whole = pl.col("label_status") == LabelStatus.LABELLED
+        named = pl.lit(list(rules.labelled_categories), dtype=frames.schema["labelled_categories"])
+        filled = filled.with_columns(
+            label_status=pl.when(is_whole).then(pl.lit(str(LabelStatus.PARTIAL))).otherwise("label_status"),
+            labelled_categories=pl.when(is_whole).then(named).otherwise("labelled_categories"),
+        )
     if rules.sequence_gap_s is not None or rules.sequence_block_s is not None:
         filled = filled.with_columns(sequence=_divided(filled, rules))
     return catalog.with_frames(filled)

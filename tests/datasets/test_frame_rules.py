@@ -48,6 +48,14 @@ def test_no_rule_changes_nothing(ruled):
     assert frames.select("weather", "condition_source", "sequence", "split").row(0) == (None, None, None, None)
 
 
+def test_frames_of_which_only_some_categories_were_labelled(make_catalog, make_frame):
+    frames = [make_frame("a"), make_frame("b", annotations=None), make_frame("c", labelled_categories=("bus",))]
+    rules = FrameRules.model_validate({"labelled_categories": ["car", "bus"]})
+    found = apply_frame_rules(make_catalog(*frames), rules).frames
+    assert found["label_status"].to_list() == ["partial", "unlabelled", "partial"]
+    assert found["labelled_categories"].to_list() == [["car", "bus"], [], ["bus"]]
+
+
 def test_copies_of_one_photo_are_one_sequence(ruled):
     frames = ruled({"sequence_from_path": r"([^/]+)\.rf\."}, "t/a_jpg.rf.12.jpg", "v/a_jpg.rf.34.jpg", "v/b.jpg")
     assert frames["sequence"].to_list() == ["a_jpg", "a_jpg", None]

@@ -8,7 +8,8 @@ from tl_datasets.taxonomy import Pictogram, Scene, State, TimeOfDay, Weather
 
 
 def test_all_maps_that_come_along_load():
-    assert available_maps() == ["bdd100k", "coco80", "dtld_states", "traffic_light_names"]
+    assert {"bdd100k", "coco80", "dtld_states", "traffic_light_names"} <= set(available_maps())
+    assert len(available_maps()) > 20
     for name in available_maps():
         assert load_label_map(name).name == name
 
@@ -154,5 +155,5 @@ def test_faulty_maps(tmp_path, text, message):
 
 
 def test_unknown_map_names_those_that_exist():
-    with pytest.raises(DataError, match=r"label map 'lisa'.*bdd100k, coco80"):
-        load_label_map("lisa")
+    with pytest.raises(DataError, match=r"label map 'nuscenes'.*bdd100k, bstld"):
+        load_label_map("nuscenes")

@@ -4,6 +4,7 @@ import pytest
 
 from tl_datasets.catalog import Catalog
 from tl_datasets.errors import DataError, UsageError
+from tl_datasets.label_space import LabelSpace
 from tl_datasets.merge import merge, shared_images
 from tl_datasets.taxonomy import State, Weather
 
@@ -65,3 +66,13 @@ def test_what_is_merged_survives_saving(two, tmp_path):
     opened = Catalog.open(both.save(tmp_path / "both"))
     assert opened.fingerprint == both.fingerprint
     assert {source: root.name for source, root in opened.roots.items()} == {"bdd": "bdd", "dtld": "dtld"}
+
+
+def test_a_mixed_data_set_is_learned_from_with_what_each_frame_knows(two):
+    """Lights of a source without states are neither red nor background: they are ignore areas."""
+    label_space = LabelSpace.model_validate(
+        {"classes": {"off": {"state": "off"}}, "ignore": [{"state": [None, "unknown"]}], "otherwise": "error"}
+    )
+    class_id, ignored = label_space.assign(merge(two).annotations)
+    assert ignored.tolist() == [True, True, False, True]
+    assert class_id[2] == 0

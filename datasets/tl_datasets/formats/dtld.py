@@ -2,7 +2,7 @@
 
 Boxes are x, y, width, height in the unrectified left image. An image with an empty list of labels is a true negative. A
 reflected light is ignored. v1 has no `unknown`: missing knowledge became a default value, so both versions differ.
-Images are raw frames, which are decoded when they are read; copies that were converted to 8 bits are found by name.
+Images are raw frames, which are decoded when they are read, or copies converted to 8 bits, which are found by name.
 Velocity, yaw rate, position and disparity images are left aside.
 """
 
@@ -22,6 +22,7 @@ from tl_datasets.formats.dtld_files import (
     find_label_files,
     find_root,
     iter_records,
+    pixel_format,
     timestamp_ns,
 )
 from tl_datasets.formats.dtld_v1 import UNKNOWN, read_class_id
@@ -32,10 +33,10 @@ from tl_datasets.formats.values import read_number
 from tl_datasets.frame import Annotation, Frame
 from tl_datasets.label_maps import Translator, load_label_map, normalise_word
 from tl_datasets.read_report import Event, ReadReport
-from tl_datasets.taxonomy import Facing, Orientation, Pictogram, Relevance, State
+from tl_datasets.taxonomy import Facing, Orientation, Pictogram, PixelFormat, Relevance, State
 
 _SIZE_PX = (2048, 1024)
-# Records that are tried to find the folder and kind of the images.
+# Records that are tried to find the folder of the images.
 _FIRST = 20
 
 # Attribute of v2 -> our field, and its words. `unknown` is no word of these in v2, but a digit of v1 may say nothing.
@@ -77,7 +78,7 @@ def read(
     Raises:
         AnnotationError: A file does not follow the format, an image is missing or has two records, or a word of state
             or pictogram has no meaning in the label map.
-        ImageError: An image does not open, or is of another kind than the first one.
+        ImageError: An image does not open.
         DataError: The folder has no label file, or several that share frames.
     """
     label_files = find_label_files(Path(source))
@@ -85,17 +86,11 @@ def read(
     first = list(islice(records, _FIRST))
     library = Library(find_root(images, label_files[0], first), report)
     report.root = library.root
-    files = ImageFiles(
-        root=library.root,
-        missing=missing_images,
-        report=report,
-        pixel_format=library.pixel_format(first),
-        assumed_size=_SIZE_PX,
-    )
+    files = ImageFiles(root=library.root, missing=missing_images, report=report, assumed_size=_SIZE_PX)
     words = Translator(load_label_map(label_map), Path(source))
     labels = _LabelReader(words=words, report=report, on_bad_box=on_bad_box)
 
-    def located() -> Iterator[tuple[Record, Located]]:
+    def located() -> Iterator[tuple[tuple[Record, PixelFormat | None], Located]]:
         seen: dict[str, Place] = {}
         for record in chain(first, records):
             image = files.locate(library.find(record) or record.path.as_posix(), record.place)
@@ -105,10 +100,10 @@ def read(
             if frame_id in seen:
                 raise record.place.error(f"frame {show(frame_id)} also has a record in {seen[frame_id]}; expected one")
             seen[frame_id] = record.place
-            yield record, image
+            yield (record, pixel_format(image.file, record)), image
 
     def frames() -> Iterator[Frame]:
-        for record, image in files.sized(located()):
+        for (record, coded_as), image in files.sized(located()):
             frame_id = path_without_suffix(image.path)
             if image.content_hash is not None:
                 report.content_hashes[frame_id] = image.content_hash
@@ -124,7 +119,7 @@ def read(
                 sequence=record.path.parent.name or None,
                 split=split or record.split,
                 timestamp_ns=time_ns,
-                pixel_format=files.pixel_format,
+                pixel_format=coded_as,
             )
         words.check()
 

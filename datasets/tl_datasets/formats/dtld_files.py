@@ -23,6 +23,7 @@ N_PARTS = 4
 _LABEL_SUFFIXES = frozenset({".json", ".yml", ".yaml"})
 _LABEL_FOLDER = re.compile(r"label|^v\d", re.IGNORECASE)
 _PART_OF_ALL = re.compile(r"_(train|val|test|unsplit)$")
+_LABEL_NAME = re.compile(r"_(all|train|val|test|unsplit)$")
 _RAW_SUFFIXES = frozenset({".tif", ".tiff"})
 # The name of a frame says when it was taken: no two frames have the same.
 _DATED_NAME = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d-\d+")
@@ -76,7 +77,9 @@ def find_label_files(source: Path) -> list[Path]:
 
 
 def _label_files(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.iterdir() if file.suffix.lower() in _LABEL_SUFFIXES and file.is_file())
+    """The label files in a folder, without calibrations and records of a conversion that lie beside them."""
+    found = sorted(file for file in folder.iterdir() if file.suffix.lower() in _LABEL_SUFFIXES and file.is_file())
+    return [file for file in found if _LABEL_NAME.search(file.stem)] or found
 
 
 def iter_records(label_files: Sequence[Path]) -> Iterator[Record]:
@@ -155,15 +158,11 @@ class Library:
             return found
         return found if PurePosixPath(found).parent.name == record.path.parent.name else None
 
-    def pixel_format(self, first: Sequence[Record]) -> PixelFormat | None:
-        """How the images are coded: the first that is there shows it, else the suffix in the label file."""
-        for record in first:
-            found = self.find(record)
-            is_raw = None if found is None else is_raw_file(self.root / found)
-            if is_raw is not None:
-                return PixelFormat.BAYER_GRBG12 if is_raw else None
-        is_raw = any(record.path.suffix.lower() in _RAW_SUFFIXES for record in first)
-        return PixelFormat.BAYER_GRBG12 if is_raw else None
+
+def pixel_format(file: Path | None, record: Record) -> PixelFormat | None:
+    """How an image is coded: as the file shows; where it is missing, as the suffix in the label file says."""
+    is_raw = record.path.suffix.lower() in _RAW_SUFFIXES if file is None else is_raw_file(file)
+    return PixelFormat.BAYER_GRBG12 if is_raw else None
 
 
 def timestamp_ns(value: Any, place: Place) -> int | None:

@@ -28,7 +28,7 @@ def write(catalog: Catalog, out: Path, *, report: WriteReport) -> list[str]:
     v2 has `unknown` for state, pictogram and aspects alone; elsewhere, and where nothing is said, stands null.
     Pictograms that v2 lacks are written in our words. There are no velocities, positions and disparity images: the keys
     are there because the toolkit wants them. Only lights are written; DTLD cannot say that a frame is unlabelled: such
-    frames are left out. All images should be of one kind; the toolkit takes each .tiff for a raw frame.
+    frames are left out. The toolkit takes each .tiff for a raw frame.
 
     Args:
         catalog: What to write.

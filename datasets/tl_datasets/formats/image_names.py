@@ -8,9 +8,10 @@ from pathlib import PurePosixPath
 from tl_datasets.catalog import Catalog
 from tl_datasets.formats.write_report import WriteReport
 
+# Bytes of a file name without its suffix; file systems end at 255.
+_LONGEST_NAME = 200
 # What some file system or format cannot have in a name.
 _UNSAFE = re.compile(r'[\x00-\x1f<>:"|?*\\]')
-_LONGEST_NAME = 200
 
 
 def image_names(catalog: Catalog, report: WriteReport, folder: str = "", *, flat: bool = False) -> list[str]:
@@ -46,5 +47,10 @@ def image_names(catalog: Catalog, report: WriteReport, folder: str = "", *, flat
 def safe_name(frame_id: str, *, flat: bool = False) -> str:
     """A text as a relative path that any file system takes; `flat` writes its folders as `__`."""
     parts = [_UNSAFE.sub("_", part).strip(" ") for part in frame_id.split("/")]
-    parts = [part[:_LONGEST_NAME] for part in parts if part not in {"", ".", ".."}] or ["frame"]
+    parts = [_cut(part) for part in parts if part not in {"", ".", ".."}] or ["frame"]
     return "__".join(parts) if flat else "/".join(parts)
+
+
+def _cut(part: str) -> str:
+    """A name of at most `_LONGEST_NAME` bytes, without half a character at its end."""
+    return part.encode()[:_LONGEST_NAME].decode(errors="ignore")

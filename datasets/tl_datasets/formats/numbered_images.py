@@ -34,7 +34,7 @@ def numbered_images(
     """
     root = files.root
     paths = sorted(ImageIndex(root, files.report).paths)
-    expression = _FRAME if pattern is None else _expression(pattern)
+    expression = _FRAME if pattern is None else expression_of(pattern)
     matches = [(path, match) for path in paths if (match := expression.fullmatch(path))]
     if pattern is None and len(matches) < len(paths):
         return _in_order(paths, numbers, files, where)
@@ -72,7 +72,12 @@ def _in_order(paths: list[str], numbers: Sequence[int] | None, files: ImageFiles
     )
 
 
-def _expression(pattern: str) -> re.Pattern[str]:
+def expression_of(pattern: str) -> re.Pattern[str]:
+    """What matches the paths of a pattern; its group is the number.
+
+    Raises:
+        UsageError: The pattern has not exactly one number.
+    """
     found = list(_NUMBER.finditer(pattern))
     if len(found) != 1 or "%" in _NUMBER.sub("", pattern):
         raise UsageError(f"frame_names={pattern}: expected one number, such as frame_%06d or left/%d.png")

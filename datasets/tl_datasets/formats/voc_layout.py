@@ -92,7 +92,9 @@ def find_layout(
         if image is None:
             lost.append(xml)
         elif image in xml_of:
-            raise AnnotationError(xml, f"{image} has another file, {xml_of[image]}; expected one per image: remove one")
+            raise AnnotationError(
+                xml, f"{image} has another file, {xml_of[image]}; expected one: remove one, or set annotations=DIR"
+            )
         else:
             xml_of[image] = xml
     items = {path.relative_to(root).with_suffix("").as_posix(): (path, xml_of.get(path)) for path in image_paths}
@@ -124,7 +126,7 @@ class _Joined:
     """The images by key, by folder and by name."""
 
     def __init__(self, folder: Path, paths: Iterable[Path], report: ReadReport):
-        self.folder, self.report = folder, report
+        self.report = report
         self.by_key: dict[str, list[Path]] = {}
         self.by_stem: dict[str, Path] = {}
         for path in paths:

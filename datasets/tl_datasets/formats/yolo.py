@@ -1,7 +1,7 @@
 """YOLO: one text file per image with `class cx cy w h` rows; boxes and polygons may be mixed in one file.
 
 An empty text file is a true negative. A missing one says nothing: the frame is unlabelled unless `missing` says
-otherwise. States may lie in side files, one JSON per row: `<stem>_<i>.json` with {"state": k} for row i, from 0.
+otherwise. Parts of a data.yaml named `unlabelled...` hold frames that nobody labelled (see `yolo_write`). States may lie in side files, one JSON per row: `<stem>_<i>.json` with {"state": k} for row i, from 0.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ def read(
         images: For a data.yaml the folder that its paths are relative to; else the folder with the images.
         labels: Folder with the label files, where it is not `labels` beside `images`; relative to `source` or to the
             working directory.
-        names: Class names by id: a list, a text with commas, or a file with one name per line.
+        names: Class names by id: a list, a text with commas, or a file with one name per line or with the YAML key
+            `names`. None = those of the data.yaml, of classes.txt or obj.names beside the labels, or of the label map.
         label_map: What the class names mean.
         split: Part of all frames; replaces what a data.yaml says.
         parts: Keys of the data.yaml to read, such as val,test; None = all that it names.

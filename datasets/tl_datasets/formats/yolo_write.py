@@ -15,8 +15,10 @@ import numpy as np
 import polars as pl
 import yaml
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from tl_datasets.catalog import Catalog
+from tl_datasets.errors import AnnotationError, show
 from tl_datasets.formats.coco import write_document
 from tl_datasets.formats.image_names import image_names
 from tl_datasets.formats.write_report import BOX_FIELDS, FRAME_FIELDS, WriteReport
@@ -25,6 +27,7 @@ from tl_datasets.formats.yolo_items import label_file_of
 from tl_datasets.images import write_whole
 from tl_datasets.label_maps import LabelFields, load_label_map
 from tl_datasets.label_space import LabelSpace
+from tl_datasets.parsing import load_yaml
 from tl_datasets.taxonomy import CATEGORIES, TRAFFIC_LIGHT, LabelStatus, Pictogram, State
 
 SIDECAR = "annotations.coco.json"
@@ -43,7 +46,7 @@ def write(
     out: Path,
     *,
     report: WriteReport,
-    label_space: LabelSpace | None = None,
+    label_space: LabelSpace | Path | str | None = None,
     ignored: Literal["drop", "keep"] = "drop",
     flat: bool = False,
     sidecar: bool = True,
@@ -51,14 +54,16 @@ def write(
     """Write a catalog as a YOLO data set.
 
     Frames of the splits train, val and test become the parts of these names, all others `unsplit`. A trainer needs
-    both train and val: split the catalog first.
+    both train and val: split the catalog first. Where a frame id has a folder `images`, that one becomes `labels`, by
+    the rule of the format that the last one does.
 
     Args:
         catalog: What to write.
         out: An existing folder.
         report: Takes what the reader does not give back; the sidecar is not counted as giving back.
-        label_space: Classes by its names and order, without boxes that it drops or ignores for all classes; None = one
-            class for each combination of category, state and pictogram that occurs.
+        label_space: Classes by its names and order, without boxes that it drops or ignores for all classes; or a YAML
+            file with one, such as the data part of a run (`data: {label_space: ...}`). None = one class for each
+            combination of category, state and pictogram that occurs.
         ignored: YOLO has no ignore areas. "drop" leaves such boxes out, so that they become background; "keep" writes
             them as ordinary boxes.
         flat: Write sub-folders of frame ids as `__`, for libraries that look into one folder only.
@@ -68,12 +73,13 @@ def write(
         Where the image of each frame belongs below `out`.
 
     Raises:
-        DataError: The label space has no rule for a box.
+        DataError: The file is no label space, or has no rule for a box.
     """
     parts = _parts(catalog)
     names = image_names(catalog, report, flat=flat)
     places = [f"images/{part}/{name}" for part, name in zip(parts, names, strict=True)]
-    class_names, class_ids, is_ignored = _classes(catalog, label_space)
+    space = _load_label_space(label_space) if isinstance(label_space, Path | str) else label_space
+    class_names, class_ids, is_ignored = _classes(catalog, space)
     wanted = (class_ids >= 0) & ~(is_ignored & (ignored == "drop"))
     written: list[int] = []
     is_labelled = catalog.frames["label_status"] != LabelStatus.UNLABELLED
@@ -100,6 +106,20 @@ def class_name(category: str, state: str | None, pictogram: str | None) -> str:
     if pictogram is None:
         return TRAFFIC_LIGHT if state is None else state
     return f"{pictogram}_{'light' if state is None else state}"
+
+
+def _load_label_space(path: Path | str) -> LabelSpace:
+    document = load_yaml(path)
+    if isinstance(document, dict) and isinstance(document.get("data"), dict):
+        document = document["data"].get("label_space")
+    try:
+        return LabelSpace.model_validate(document)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        place = ".".join(str(part) for part in fault["loc"])
+        raise AnnotationError(
+            path, f"no label space: {place}: {fault['msg']} (found {show(fault['input'])})"
+        ) from error
 
 
 def _parts(catalog: Catalog) -> list[str]:

@@ -199,8 +199,9 @@ def cvat(folder: Path, draw_image) -> Sound:
     path.write_text(
         '<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n<version>1.1</version>\n<meta><task><labels><label>'
         "<name>traffic_light</name></label></labels></task></meta>\n"
-        '<image id="0" name="a.png" width="64" height="48">\n<tag label="weather">'
-        '<attribute name="value">rainy</attribute></tag>\n<box label="traffic_light" occluded="1" xtl="3.5" ytl="4.0" xbr="20.25" ybr="30.0" z_order="0">\n'
+        '<image id="0" name="a.png" width="64" height="48">\n'
+        '<tag label="weather"><attribute name="value">rainy</attribute></tag>\n'
+        '<box label="traffic_light" occluded="1" xtl="3.5" ytl="4.0" xbr="20.25" ybr="30.0" z_order="0">\n'
         '<attribute name="state">off</attribute><attribute name="truncated">true</attribute></box>\n</image>\n'
         "</annotations>\n"
     )

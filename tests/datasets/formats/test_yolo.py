@@ -272,13 +272,31 @@ def test_two_images_that_share_a_label_file(make_folders, draw_image):
         read_all(source)
 
 
-@pytest.mark.parametrize("names", ["red,green", ["red", "green"], ("red", "green"), "file"])
-def test_ways_to_give_names(make_folders, tmp_path, names):
-    if names == "file":
-        (tmp_path / "classes.txt").write_text("red\ngreen\n")
-        names = str(tmp_path / "classes.txt")
+@pytest.mark.parametrize(
+    "names", ["red,green", "red, green", ["red", "green"], ("red", "green"), "c.txt", "c.yaml", "d.yml"]
+)
+def test_ways_to_give_names(make_folders, tmp_path, monkeypatch, names):
+    monkeypatch.chdir(tmp_path)
+    Path("c.txt").write_text("red\ngreen\n")
+    Path("c.yaml").write_text("names: {0: red, 1: green, 2: off}\n")
+    Path("d.yml").write_text("[red, green, off]\n")
     annotations, _ = only_boxes(make_folders({"a": "1 0.5 0.5 0.25 0.5\n"}), names=names)
     assert [annotation.state for annotation in annotations or ()] == ["green"]
+
+
+@pytest.mark.parametrize("place", ["labels/classes.txt", "classes.txt", "obj.names"])
+def test_names_from_the_file_of_a_labelling_tool(make_folders, place):
+    source = make_folders({"a": "1 0.5 0.5 0.25 0.5\n"})
+    (source / place).write_text("red\ngreen\n\n")
+    annotations, report = only_boxes(source, names=None)
+    assert [annotation.state for annotation in annotations or ()] == ["green"]
+    assert report.lines() == []
+    (source / place).write_text("red\nleft\n")
+    with pytest.raises(AnnotationError, match=rf"{place}: words .*label 'left' \(1\)"):
+        read_all(source, names=None)
+    (source / place).write_text("red\nred\n")
+    with pytest.raises(AnnotationError, match=rf"{place}: names: .*none twice"):
+        read_all(source, names=None)
 
 
 def test_many_names_are_no_file_name(make_folders):
@@ -364,6 +382,33 @@ def test_only_some_parts(make_yaml):
     assert [frame.split for frame in frames] == ["val"]
     with pytest.raises(UsageError, match="no 'test'; it has train, val"):
         read_all(root, names=None, parts="test")
+    root = make_yaml("train: train/images\nval: valid/images\nnames: [red]")
+    for parts in (" train, val ", "val,train", ["val", "train"]):
+        assert [frame.split for frame in read_all(root, names=None, parts=parts)[0]] == ["train", "val"]
+
+
+def test_images_that_a_list_names_and_that_are_missing_or_broken(make_yaml):
+    root = make_yaml("train: train.txt\nnames: [red]")
+    (root / "train.txt").write_text("train/images/gone.png\n./train/images/train.png\nvalid/images/valid.png\n")
+    (root / "valid" / "images" / "valid.png").write_bytes(b"PNG?")
+    with pytest.raises(
+        AnnotationError, match=r"train\.txt line 1: no image 'train/images/gone\.png'.*missing_images=drop"
+    ):
+        read_all(root, names=None)
+    frames, report = read_all(root, names=None, missing_images="drop")
+    assert [frame.path for frame in frames] == ["train/images/train.png"]
+    assert (report.count(Event.IMAGE_MISSING), report.count(Event.IMAGE_BROKEN)) == (1, 1)
+    assert report.examples[Event.IMAGE_MISSING] == [f"{root / 'train.txt'} line 1"]
+    assert report.count(Event.NO_LABEL_FILE) == 0
+    (root / "train.txt").write_text("train/images/gone.png\n")
+    assert read_all(root, names=None, missing_images="drop")[0] == []
+
+
+def test_names_of_a_data_yaml_are_no_file(make_yaml):
+    """A foreign file must not make us read another one and show its lines."""
+    root = make_yaml("train: train/images\nnames: /etc/hostname")
+    with pytest.raises(AnnotationError, match="names: '/etc/hostname', expected a list of class names or a mapping"):
+        read_all(root, names=None)
 
 
 @pytest.mark.parametrize(
