@@ -14,6 +14,7 @@ def add_commands(commands) -> None:
     _add_merge(commands)
     _add_summary(commands)
     _add_browse(commands)
+    _add_duplicates(commands)
     _add_split(commands)
     _add_check(commands)
     _add_clean(commands)
@@ -142,6 +143,27 @@ def _add_browse(commands) -> None:
     parser.add_argument("--limit", type=int, metavar="N", help="show N frames, at even distances in the catalog")
 
 
+def _add_duplicates(commands) -> None:
+    parser = add_command(
+        commands,
+        "duplicates",
+        "find identical, near-identical and time-neighbour frames, and which of them sit in two parts",
+        "tl duplicates catalogs/photos --out duplicates/photos\n"
+        "  tl split catalogs/photos --together duplicates/photos --out catalogs/photos_split",
+    )
+    parser.add_argument("catalog", type=Path)
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="write pairs.parquet, pairs.json and pages with the pairs side by side"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=1.0, help="time neighbours by timestamp are at most this far apart (default 1)"
+    )
+    parser.add_argument(
+        "--frames", type=int, default=5, help="time neighbours by the number in the name: at most so far apart (default 5)"
+    )
+    parser.add_argument("--sheets", type=int, default=40, metavar="N", help="pairs to show on pages (default 40)")
+
+
 def _add_split(commands) -> None:
     parser = add_command(
         commands,
@@ -151,9 +173,15 @@ def _add_split(commands) -> None:
     )
     parser.add_argument("catalog", type=Path)
     parser.add_argument("--out", type=Path, required=True, metavar="CATALOG", help="catalog folder to make")
-    parser.add_argument("--val", type=float, default=0.2, help="share of frames (default 0.2)")
-    parser.add_argument("--test", type=float, default=0.2, help="share of frames (default 0.2)")
+    parser.add_argument("--val", type=float, help="share of frames (default 0.2, or that of --like)")
+    parser.add_argument("--test", type=float, help="share of frames (default 0.2, or that of --like)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--like", type=Path, metavar="CATALOG", help="a catalog split before: its frames and sequences keep their part"
+    )
+    parser.add_argument(
+        "--together", type=Path, metavar="PAIRS", help="pairs of tl duplicates (its --out) whose frames stay together"
+    )
     parser.add_argument(
         "--assign",
         action="append",

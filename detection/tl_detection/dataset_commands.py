@@ -163,9 +163,33 @@ def run_browse(options: argparse.Namespace) -> int:
     return 0
 
 
+def run_duplicates(options: argparse.Namespace) -> int:
+    """`tl duplicates`."""
+    from tl_datasets.catalog import Catalog
+    from tl_datasets.duplicates import find_duplicates
+    from tl_datasets.leaks import format_pairs, write_pairs
+    from tl_datasets.pair_sheets import write_pair_sheets
+
+    if options.sheets < 0:
+        raise UsageError(f"--sheets {options.sheets}: expected 0 or more pairs to show")
+    if options.out is not None:
+        refuse_existing(options.out)
+    catalog = Catalog.open(options.catalog)
+    with progress("duplicates", unit="images") as show:
+        duplicates = find_duplicates(catalog, seconds=options.seconds, frames=options.frames, progress=show)
+    print(format_pairs(duplicates))
+    if options.out is not None:
+        options.out.mkdir(parents=True, exist_ok=True)
+        path = write_pairs(duplicates, options.out)
+        pages = write_pair_sheets(catalog, duplicates.pairs, options.out, limit=options.sheets)
+        print(f"{path}: {len(duplicates.pairs)} pairs; {len(pages)} pages with pairs side by side")
+    return 0
+
+
 def run_split(options: argparse.Namespace) -> int:
     """`tl split`."""
     from tl_datasets.catalog import Catalog
+    from tl_datasets.leaks import read_pairs
     from tl_datasets.splits import split_catalog
 
     refuse_existing(options.out)
@@ -176,7 +200,13 @@ def run_split(options: argparse.Namespace) -> int:
             raise UsageError(f"--assign {text}: expected PART=SEQUENCE[,SEQUENCE], such as val=Bochum,Bremen")
         assign.setdefault(part, []).extend(sequences.split(","))
     catalog = split_catalog(
-        Catalog.open(options.catalog), val=options.val, test=options.test, seed=options.seed, assign=assign or None
+        Catalog.open(options.catalog),
+        val=options.val,
+        test=options.test,
+        seed=options.seed,
+        assign=assign or None,
+        like=None if options.like is None else Catalog.open(options.like),
+        together=None if options.together is None else read_pairs(options.together),
     )
     catalog.save(options.out)
     counts = catalog.frames.group_by("split").len().sort("split")

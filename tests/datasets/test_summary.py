@@ -7,6 +7,7 @@ import pytest
 
 from tl_datasets.frame import Annotation
 from tl_datasets.index import index
+from tl_datasets.network_size import InputSize
 from tl_datasets.splits import split_catalog
 from tl_datasets.summary import format_summary, summarise
 from tl_datasets.taxonomy import Pictogram, State, Weather
@@ -51,6 +52,54 @@ def test_absent_unknown_and_off_are_counted_apart(catalog):
     assert summarise(catalog)["states"] == {"-": 1, "green": 1, "off": 1, "red": 1, "unknown": 1}
 
 
+def test_states_by_source_split_and_condition(catalog):
+    summary = summarise(catalog)
+    assert summary["states_by_source"] == {"drawn": {"-": 1, "green": 1, "off": 1, "red": 1, "unknown": 1}}
+    assert summary["states_by_condition"]["weather"] == {
+        "-": {"green": 1},
+        "rainy": {"-": 1, "off": 1, "red": 1, "unknown": 1},
+    }
+    # The crosses hold every light once.
+    for cross in (summary["states_by_split"], *summary["states_by_condition"].values()):
+        assert sum(number for row in cross.values() for number in row.values()) == summary["lights"]
+
+
+def test_sizes_at_the_input(make_catalog, make_frame):
+    lights = tuple(
+        Annotation(xyxy=(0, 0, width, height), state=State.RED)
+        for width, height in ((3, 9), (4, 12), (20, 7.8), (16, 40))
+    )
+    catalog = make_catalog(make_frame("a", annotations=lights), make_frame("b", (None,), width_px=200))
+    # 100x80 into 50x40 halves: smaller sides 1.5, 2, 3.9, 8; 200x80 is quartered: 6x15 becomes 1.5.
+    network = summarise(catalog, InputSize(width_px=50, height_px=40))["network"]
+    assert network["input_size"] == "50x40"
+    assert network["all"] == {
+        "lights": 5,
+        "under_px": {
+            "2": {"lights": 2, "share": 0.4},
+            "4": {"lights": 4, "share": 0.8},
+            "8": {"lights": 4, "share": 0.8},
+        },
+    }
+    assert network["by_state"]["red"]["under_px"]["2"] == {"lights": 1, "share": 0.25}
+    assert network["by_state"]["-"]["under_px"]["2"] == {"lights": 1, "share": 1.0}
+    assert network["by_source"] == {"drawn": network["all"]}
+    assert network["smaller_side_px"]["100%"] == 8
+
+
+def test_sizes_are_counted_in_bins(make_catalog, make_frame):
+    lights = tuple(Annotation(xyxy=(0, 0, width, 70)) for width in (1.9, 2, 7.9999999999, 8, 99))
+    counts = summarise(make_catalog(make_frame("a", annotations=lights)))["light_size_counts"]
+    assert dict(zip(counts["edges_px"], counts["width"], strict=True)) == {
+        **dict.fromkeys(counts["edges_px"], 0),
+        0: 1,
+        2: 1,
+        8: 2,
+        96: 1,
+    }
+    assert sum(counts["height"]) == 5
+
+
 def test_it_is_plain_json(catalog):
     summary = summarise(catalog)
     assert json.loads(json.dumps(summary)) == summary
@@ -60,12 +109,22 @@ def test_without_lights_there_are_no_sizes(make_catalog, make_frame):
     for empty in (make_catalog(), make_catalog(make_frame("a", ()))):
         summary = summarise(empty)
         assert summary["light_height_px"] is None
+        assert summary["network"]["all"]["under_px"]["8"] == {"lights": 0, "share": None}
         assert "frames" in format_summary(summary)
 
 
 def test_text_is_aligned_and_complete(catalog):
     text = format_summary(summarise(catalog))
-    for word in ("rainy", "arrow_left", "unlabelled", "200x80", "2 in 1 groups", "with a light"):
+    for word in (
+        "rainy",
+        "arrow_left",
+        "unlabelled",
+        "200x80",
+        "2 in 1 groups",
+        "with a light",
+        "under 8 px",
+        "lights by weather",
+    ):
         assert word in text
     for block in text.split("\n\n"):
         ends = {len(line) for line in block.splitlines()}
