@@ -14,19 +14,23 @@ import polars as pl
 
 from tl_datasets.catalog import Catalog
 from tl_datasets.errors import DataError, UsageError, show
-from tl_datasets.formats import bdd100k_write, coco, kitti_write, voc_write
+from tl_datasets.formats import bdd100k_write, bstld_write, coco, dtld_write, kitti_write, voc_write, yolo_write
 from tl_datasets.formats.write_report import WriteReport
 from tl_datasets.images import write_rgb
 from tl_datasets.options import checked_options
+from tl_datasets.taxonomy import PixelFormat
 
 WRITERS: dict[str, Callable[..., list[str]]] = {
     "bdd100k": bdd100k_write.write,
+    "bstld": bstld_write.write,
     "coco": coco.write,
+    "dtld": dtld_write.write,
     "kitti": kitti_write.write,
     "voc": voc_write.write,
+    "yolo": yolo_write.write,
 }
-# Formats whose own images are raw sensor frames.
-_HOLDS_RAW = frozenset({"dtld"})
+# Formats whose own images are raw sensor frames, and of which kind.
+_OWN_RAW = {"dtld": PixelFormat.BAYER_GRBG12}
 _RECORD = "conversion.json"
 
 # What happens to the image files: copied; linked to the same bytes, which saves space, but a program that changes one
@@ -74,7 +78,7 @@ def convert(
         raise DataError("convert: the catalog has no frames; expected at least one")
     writer = WRITERS[format_name]
     options = checked_options(writer, format_name, options, given={"catalog", "out", "report"})
-    written = catalog if format_name in _HOLDS_RAW else _without_raw(catalog)
+    written = _without_raw(catalog, but=_OWN_RAW.get(format_name))
     report = WriteReport()
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
@@ -82,7 +86,8 @@ def convert(
         places = writer(written, temporary, report=report, **options)
         if images != "none":
             for row, place in enumerate(places):
-                _place_image(catalog, row, temporary / place, images, decode=written is not catalog)
+                was, is_now = (frames["pixel_format"][row] for frames in (catalog.frames, written.frames))
+                _place_image(catalog, row, temporary / place, images, decode=was != is_now)
                 if progress is not None:
                     progress(row + 1, len(places))
         record = {"format": format_name, "catalog_fingerprint": catalog.fingerprint, "losses": report.to_dict()}
@@ -97,22 +102,21 @@ def convert(
     return report
 
 
-def _without_raw(catalog: Catalog) -> Catalog:
-    """The catalog as it is once raw frames are PNG files; the same object where it has none."""
-    is_raw = pl.col("pixel_format").is_not_null()
-    if catalog.frames["pixel_format"].null_count() == len(catalog):
-        return catalog
+def _without_raw(catalog: Catalog, but: PixelFormat | None) -> Catalog:
+    """The catalog as it is once raw frames, but those of one kind, are PNG files."""
+    is_decoded = pl.col("pixel_format").is_not_null() & (pl.col("pixel_format") != (but or ""))
     png = pl.col("path").str.replace(r"\.[^./]*$", "") + ".png"
     return catalog.with_frames(
         catalog.frames.with_columns(
-            path=pl.when(is_raw).then(png).otherwise("path"), pixel_format=pl.lit(None, dtype=pl.String)
+            path=pl.when(is_decoded).then(png).otherwise("path"),
+            pixel_format=pl.when(is_decoded).then(pl.lit(None, dtype=pl.String)).otherwise("pixel_format"),
         )
     )
 
 
 def _place_image(catalog: Catalog, row: int, target: Path, images: ImageMode, *, decode: bool) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    if decode and catalog.frames["pixel_format"][row] is not None:
+    if decode:
         write_rgb(target, catalog.read_rgb(row))
         return
     source = catalog.image_path(row)

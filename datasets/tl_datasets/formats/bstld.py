@@ -30,7 +30,7 @@ Variant = Literal["rgb", "riib"]
 
 _SIZE_PX = (1280, 720)
 _CAMERA_DATA_ROWS = 8
-FILE_SPLIT = re.compile(r"(?:^|_)(train|val|test)$")
+_FILE_SPLIT = re.compile(r"(?:^|_)(train|val|test)$")
 
 
 def read(
@@ -80,7 +80,7 @@ def read(
     def records() -> Iterator[tuple[tuple[Place, list[Any], str | None, str | None], Located]]:
         seen: dict[str, Place] = {}
         for path in label_files:
-            found = FILE_SPLIT.search(path.stem)
+            found = _FILE_SPLIT.search(path.stem)
             own_split = found[1] if found else None
             for place, record in iter_yaml_records(path, ("boxes", "path")):
                 stored, boxes = record["path"], record["boxes"]

@@ -14,7 +14,6 @@ except ImportError:  # PyYAML built without libyaml
 
 from tl_datasets.catalog import Catalog
 from tl_datasets.errors import DataError, show
-from tl_datasets.formats.bstld import FILE_SPLIT
 from tl_datasets.formats.lost_fields import lose_box_fields, lose_frame_fields
 from tl_datasets.formats.sequence_folders import labels_lights, sequence_places
 from tl_datasets.formats.write_report import WriteReport
@@ -23,7 +22,8 @@ from tl_datasets.images import write_whole
 from tl_datasets.label_maps import LabelMap, load_label_map
 from tl_datasets.taxonomy import TRAFFIC_LIGHT, Pictogram, State
 
-# The file of frames that are in no split.
+_SPLITS = ("train", "val", "test")
+# The file of frames that are in none of these.
 _NO_SPLIT = "labels"
 
 _STATE_WORDS = {
@@ -45,9 +45,10 @@ _PICTOGRAM_WORDS = {
 def write(catalog: Catalog, out: Path, *, report: WriteReport) -> list[str]:
     """Write a catalog as label files train.yaml, val.yaml, test.yaml, and labels.yaml for frames in no split.
 
-    Only lights are written. One whose state is unknown or not given has no word and is left out; red and yellow
+    Only lights are written. A light of unknown state has no word and is left out, as in BSTLD itself; red and yellow
     together is written as Red; a pictogram without a word (tram, pedestrian ...) as the plain colour, which is read as
-    a circle. BSTLD cannot say that a frame is unlabelled: such frames are left out.
+    a circle. BSTLD cannot say that a frame is unlabelled: such frames are left out, and so are those with a light whose
+    source has no states, which would come back as frames without it.
 
     Args:
         catalog: What to write.
@@ -57,7 +58,7 @@ def write(catalog: Catalog, out: Path, *, report: WriteReport) -> list[str]:
     Returns:
         Where the image of each frame belongs, below `out`: in a folder with the name of its sequence.
     """
-    is_written = [labels_lights(frame) for frame in catalog.iter_frames()]
+    is_written = [labels_lights(frame) and _has_states(frame) for frame in catalog.iter_frames()]
     places = sequence_places(catalog, report, is_written)
     label_map = load_label_map("bstld")
     parts: dict[str, list[str]] = {}
@@ -65,7 +66,7 @@ def write(catalog: Catalog, out: Path, *, report: WriteReport) -> list[str]:
         report.lose("frame", not written)
         if not written:
             continue
-        stem = frame.split if frame.split is not None and FILE_SPLIT.fullmatch(frame.split) else _NO_SPLIT
+        stem = frame.split if frame.split in _SPLITS else _NO_SPLIT
         boxes = [_box_record(annotation, label_map, report) for annotation in frame.annotations or ()]
         record = {"boxes": [box for box in boxes if box is not None], "path": f"./{place}"}
         parts.setdefault(stem, []).append(yaml.dump([record], Dumper=_Dumper, allow_unicode=True))
@@ -82,6 +83,11 @@ def write(catalog: Catalog, out: Path, *, report: WriteReport) -> list[str]:
     for stem, texts in (parts or {_NO_SPLIT: ["[]\n"]}).items():
         write_whole(out / f"{stem}.yaml", "".join(texts))
     return places
+
+
+def _has_states(frame: Frame) -> bool:
+    lights = [annotation for annotation in frame.annotations or () if annotation.category == TRAFFIC_LIGHT]
+    return all(light.state is not None for light in lights)
 
 
 def _box_record(annotation: Annotation, label_map: LabelMap, report: WriteReport) -> dict[str, Any] | None:

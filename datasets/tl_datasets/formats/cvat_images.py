@@ -50,7 +50,7 @@ def read_images(reading: CvatReading, files: ImageFiles) -> Iterator[Frame]:
         known = read_tags(tags, reading.words.label_map, reading.report, where) if reading.attributes else {}
         known.setdefault("split", split_of(element.get("subset")) or task.split)
         if task.is_video:
-            known.setdefault("sequence", task.name or None)
+            known.setdefault("sequence", reading.sequence(task))
         boxes = (box for number, shape in enumerate(shapes) if (box := _box(shape, number, image, reading, where)))
         frame = reading.frame(image, known, boxes, bool(shapes), where)
         if frame.frame_id in seen:

@@ -44,6 +44,10 @@ class CvatReading:
         """The task of the file; one of which nothing is known where there is not exactly one."""
         return next(iter(self.tasks.values())) if len(self.tasks) == 1 else Task()
 
+    def sequence(self, task: Task) -> str:
+        """The name of a video: that of its task, else of the folder of `annotations.xml`, else of the file."""
+        return task.name or (self.path.resolve().parent.name if self.path.name == "annotations.xml" else self.path.stem)
+
     def frame(
         self, image: Sized, known: dict[str, Any], boxes: Iterable[Annotation], is_drawn: bool, where: Place
     ) -> Frame:

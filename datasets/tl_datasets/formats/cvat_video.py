@@ -65,7 +65,7 @@ def read_video(reading: CvatReading, files: ImageFiles, frame_names: str | None)
                 yield (boxes, where), image
 
     def read_frames() -> Iterator[Frame]:
-        sequence = task.name or (path.resolve().parent.name if path.name == "annotations.xml" else path.stem)
+        sequence = reading.sequence(task)
         for (seen, where), image in files.sized(located()):
             boxes = (
                 box

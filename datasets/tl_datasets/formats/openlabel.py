@@ -168,10 +168,8 @@ def _annotations(
     is_found = False
     for xyxy, record, event in _boxes(item):
         is_found = True
-        attributes = {
-            **item.attributes,
-            **typed_values(mapping(record.get("attributes"), "attributes", item.where), item.where),
-        }
+        of_shape = typed_values(mapping(record.get("attributes"), "attributes", item.where), item.where)
+        attributes = {**item.attributes, **of_shape, **item.overrides}
         if images.is_other_stream(record.get("coordinate_system"), attributes.get("stream")):
             reading.report.add(Event.OTHER_STREAM, item.where)
             continue

@@ -39,13 +39,13 @@ class SceneImages:
         self._frame_names = frame_names
         self._cameras = self._find_cameras()
         if stream is None and len(self._cameras) > 1:
-            listed = ", ".join(sorted(self._cameras))
+            listed = show(", ".join(sorted(self._cameras)))
             raise Place(scene.path).error(
-                f"has {len(self._cameras)} camera streams ({listed}); expected one: choose it with stream=NAME"
+                f"has {len(self._cameras)} camera streams, {listed}; expected one: choose it with stream=NAME"
             )
         if stream is not None and self._cameras and stream not in self._cameras:
             raise Place(scene.path).error(
-                f"has no camera stream {show(stream)}; expected one of {', '.join(sorted(self._cameras))}"
+                f"has no camera stream {show(stream)}; expected one of {show(', '.join(sorted(self._cameras)))}"
             )
         self._stream = stream or next(iter(self._cameras), None)
 

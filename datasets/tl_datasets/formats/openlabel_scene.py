@@ -46,7 +46,8 @@ class Seen(NamedTuple):
         uid: Its key.
         kind: Its type.
         data: Its `object_data`, that of the frame before that of the object.
-        attributes: Its typed attributes by name.
+        attributes: Its typed attributes by name; those of a shape come before them.
+        overrides: What the frame says of an object whose shape holds always; comes before those of the shape.
         where: For messages.
     """
 
@@ -54,6 +55,7 @@ class Seen(NamedTuple):
     kind: str
     data: Mapping[str, Any]
     attributes: dict[str, Any]
+    overrides: dict[str, Any]
     where: Place
 
 
@@ -144,9 +146,10 @@ class Scene:
         if not isinstance(kind, str) or not kind:
             raise where.error(f"type is {show(kind)}, expected the word of a class")
         static = mapping(record.get("object_data"), "object_data", where)
-        data = own if any(name in own for name in GEOMETRIES) else static
-        attributes = {**typed_values(static, where), **typed_values(own, where)}
-        return Seen(uid, kind, data, attributes, where)
+        said, said_here = typed_values(static, where), typed_values(own, where)
+        if any(name in own for name in GEOMETRIES):
+            return Seen(uid, kind, own, {**said, **said_here}, {}, where)
+        return Seen(uid, kind, static, said, said_here, where)
 
 
 def load_scene(path: Path) -> Scene:

@@ -1,7 +1,8 @@
 """YOLO: one text file per image with `class cx cy w h` rows; boxes and polygons may be mixed in one file.
 
 An empty text file is a true negative. A missing one says nothing: the frame is unlabelled unless `missing` says
-otherwise. Parts of a data.yaml named `unlabelled...` hold frames that nobody labelled (see `yolo_write`). States may lie in side files, one JSON per row: `<stem>_<i>.json` with {"state": k} for row i, from 0.
+otherwise. A data.yaml may have parts that trainers do not know (see `yolo_parts`). States may lie in side files, one
+JSON per row: `<stem>_<i>.json` with {"state": k} for row i, from 0.
 """
 
 from __future__ import annotations
@@ -111,6 +112,7 @@ def read(
                 width_px=image.width_px,
                 height_px=image.height_px,
                 annotations=annotations,
+                labelled_categories=() if annotations is None else item.labelled_categories,
                 split=split or item.split,
             )
         if side_files is not None:

@@ -13,13 +13,10 @@ from typing import Any, NamedTuple
 from tl_datasets.errors import ImageError, UsageError, show
 from tl_datasets.formats.place import Place
 from tl_datasets.formats.yolo_items import Item, Layout, label_file_of, label_folder_of
+from tl_datasets.formats.yolo_parts import find_parts
 from tl_datasets.images import about_links, resolve_inside, scan_images
 from tl_datasets.parsing import load_yaml, read_text
 
-_SPLITS = {"train": "train", "val": "val", "validation": "val", "valid": "val", "test": "test"}
-# Parts that our writer adds and trainers pass over: frames of no split, and those that nobody labelled.
-_UNLABELLED = {"unlabelled": None, **{f"unlabelled_{split}": split for split in ("train", "val", "test")}}
-PARTS: dict[str, str | None] = {**_SPLITS, "unsplit": None, **_UNLABELLED}
 # Value of the key `frame_ids`: frame ids are paths below the folder of their part, not below the root.
 BELOW_PARTS = "below_parts"
 
@@ -55,20 +52,22 @@ def read_data_yaml(
     items: dict[str, Item] = {}
     left_out: list[Path] = []
     label_roots: set[Path] = set()
-    for key in _parts(data, where, parts):
-        for image in _images_of(data[key], root, where.at(key), left_out):
+    for part in find_parts(data, where, parts):
+        for image in _images_of(part.images, root, part.where, left_out):
             label_roots.add(label_folder_of(image.file, image.folder))
             relative = image.file.relative_to(root).as_posix()
-            split = PARTS[key]
-            if relative in items and items[relative].split != split:
-                raise where.error(f"image '{relative}' is in {items[relative].split} and in {split}; expected one part")
+            if relative in items and items[relative].split != part.split:
+                raise where.error(
+                    f"image '{relative}' is in {items[relative].split} and in {part.split}; expected one part"
+                )
             named = image.file.relative_to(image.folder).as_posix() if below_parts else relative
             item = Item(
                 path=relative,
                 frame_id=named.rpartition(".")[0],
                 label_file=label_file_of(image.file),
-                split=split,
-                is_labelled=key not in _UNLABELLED,
+                split=part.split,
+                is_labelled=part.is_labelled,
+                labelled_categories=part.labelled_categories,
                 where=image.where,
             )
             items.setdefault(relative, item)
@@ -94,17 +93,6 @@ class _Named(NamedTuple):
     file: Path
     folder: Path
     where: Place
-
-
-def _parts(data: dict[str, Any], where: Place, wanted: Sequence[str] | None) -> list[str]:
-    declared = [key for key in PARTS if data.get(key)]
-    if not declared:
-        raise where.error("names no images; expected train, val or test")
-    if wanted is None:
-        return declared
-    if absent := [part for part in wanted if part not in declared]:
-        raise UsageError(f"parts: {where} has no '{absent[0]}'; it has {', '.join(declared)}")
-    return [key for key in declared if key in set(wanted)]
 
 
 def _declared_names(data: dict[str, Any], where: Place) -> tuple[str, ...] | None:

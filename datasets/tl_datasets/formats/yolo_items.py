@@ -18,6 +18,7 @@ class Item:
         label_file: Where its rows would be.
         split: The part that the data set assigns, or None.
         is_labelled: False where the data set says that nobody labelled it; it has no label file then.
+        labelled_categories: What the data set says was labelled; empty = all its categories.
         where: Who names the image; what a list names may be missing.
     """
 
@@ -26,6 +27,7 @@ class Item:
     label_file: Path
     split: str | None
     is_labelled: bool
+    labelled_categories: tuple[str, ...]
     where: Place
 
 

@@ -74,6 +74,7 @@ def _from_folders(
                 label_file=label_file,
                 split=None,
                 is_labelled=True,
+                labelled_categories=(),
                 where=Place(image_root),
             )
         )

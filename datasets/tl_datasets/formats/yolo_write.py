@@ -1,8 +1,9 @@
 """A catalog as a YOLO data set: data.yaml, `images/<part>/` and `labels/<part>/`, and beside them one COCO file.
 
 Class names say category, state and pictogram (see `class_name`), so that the reader's default label map gives them
-back. A trainer takes an image without a label file for background: frames that nobody labelled therefore lie in parts
-of their own, which trainers do not look at. What a class name cannot say stands in `annotations.coco.json`.
+back. A trainer takes whatever has no box for background: frames that nobody labelled, or in which not every category
+of the written boxes was labelled, therefore lie in parts of their own, which trainers do not look at (`yolo_parts`).
+What a class name cannot say stands in `annotations.coco.json`.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from tl_datasets.errors import AnnotationError, show
 from tl_datasets.formats.coco import write_document
 from tl_datasets.formats.image_names import image_names
 from tl_datasets.formats.write_report import BOX_FIELDS, FRAME_FIELDS, WriteReport
-from tl_datasets.formats.yolo_data_yaml import BELOW_PARTS, PARTS
+from tl_datasets.formats.yolo_data_yaml import BELOW_PARTS
 from tl_datasets.formats.yolo_items import label_file_of
+from tl_datasets.formats.yolo_parts import FOLDER_PARTS, PARTIAL, SPLITS
 from tl_datasets.images import write_whole
 from tl_datasets.label_maps import LabelFields, load_label_map
 from tl_datasets.label_space import LabelSpace
@@ -35,10 +37,10 @@ _READ_WITH = "traffic_light_names"
 # Digits that count: a corner moves by at most 0.75e-12 of the image side, 1.5e-9 px at 2048 px; the ten decimals that
 # 1e-6 px need would leave a box of a millionth of a pixel without area.
 _DIGITS = 12
-_TRAINING_SPLITS = ("train", "val", "test")
-_HEADER = (
-    "# Class names: <pictogram>_<state> of a light, else the category. Parts named unlabelled hold no ground truth.\n"
-)
+_HEADER = """\
+# Class names: <pictogram>_<state> of a light, else the category. Not for training: the parts unsplit, unlabelled... (no
+# ground truth) and partial (only the categories named there were labelled).
+"""
 
 
 def write(
@@ -75,12 +77,12 @@ def write(
     Raises:
         DataError: The file is no label space, or has no rule for a box.
     """
-    parts = _parts(catalog)
-    names = image_names(catalog, report, flat=flat)
-    places = [f"images/{part}/{name}" for part, name in zip(parts, names, strict=True)]
     space = _load_label_space(label_space) if isinstance(label_space, Path | str) else label_space
     class_names, class_ids, is_ignored = _classes(catalog, space)
     wanted = (class_ids >= 0) & ~(is_ignored & (ignored == "drop"))
+    parts, document = _parts(catalog, set(catalog.annotations["category"].filter(wanted)))
+    names = image_names(catalog, report, flat=flat)
+    places = [f"images/{part}/{name}" for part, name in zip(parts, names, strict=True)]
     written: list[int] = []
     is_labelled = catalog.frames["label_status"] != LabelStatus.UNLABELLED
     for row in np.flatnonzero(is_labelled.to_numpy()):
@@ -89,10 +91,14 @@ def write(
         label_file.parent.mkdir(parents=True, exist_ok=True)
         write_whole(label_file, "".join(f"{line}\n" for line in lines))
         written.extend(lines.values())
-    write_whole(out / "data.yaml", _HEADER + _data_yaml(parts, class_names))
+    # A data set needs a class, and one of true negatives alone has none.
+    numbered = dict(enumerate(class_names or [TRAFFIC_LIGHT]))
+    document = {**document, "names": numbered, "nc": len(numbered), "frame_ids": BELOW_PARTS}
+    write_whole(out / "data.yaml", _HEADER + yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
     if sidecar:
         write_document(catalog, out / SIDECAR, places)
-    _count_losses(catalog, report, class_names, class_ids, written)
+    _count_frames(catalog, report, parts)
+    _count_boxes(catalog, report, class_names, class_ids, written)
     return places
 
 
@@ -122,14 +128,27 @@ def _load_label_space(path: Path | str) -> LabelSpace:
         ) from error
 
 
-def _parts(catalog: Catalog) -> list[str]:
-    result = []
-    for split, status in zip(catalog.frames["split"], catalog.frames["label_status"], strict=True):
-        part = split if split in _TRAINING_SPLITS else "unsplit"
+def _parts(catalog: Catalog, categories: set[str]) -> tuple[list[str], dict[str, Any]]:
+    """The part of each frame, and the keys of the data.yaml that name them."""
+    frames = catalog.frames
+    parts = []
+    partial: dict[str, dict[str, Any]] = {}
+    labelled_sets: list[list[str]] = []
+    columns = [frames[name].to_list() for name in ("split", "label_status", "labelled_categories")]
+    for split, status, labelled in zip(*columns, strict=True):
+        split = split if split in SPLITS else None
+        part = split or "unsplit"
         if status == LabelStatus.UNLABELLED:
-            part = "unlabelled" if part == "unsplit" else f"unlabelled_{part}"
-        result.append(part)
-    return result
+            part = f"unlabelled_{split}" if split else "unlabelled"
+        elif status == LabelStatus.PARTIAL and not categories <= set(labelled):
+            if labelled not in labelled_sets:
+                labelled_sets.append(labelled)
+            part = f"{PARTIAL}_{labelled_sets.index(labelled) + 1}" + (f"_{split}" if split else "")
+            partial[part] = {"images": f"images/{part}", "split": split, "labelled_categories": labelled}
+        parts.append(part)
+    found = set(parts)
+    document: dict[str, Any] = {part: f"images/{part}" for part in FOLDER_PARTS if part in found}
+    return parts, {**document, PARTIAL: list(partial.values())} if partial else document
 
 
 def _classes(
@@ -171,25 +190,23 @@ def _lines(catalog: Catalog, row: int, class_ids: NDArray[np.int64], wanted: NDA
     return lines
 
 
-def _data_yaml(parts: Sequence[str], class_names: Sequence[str]) -> str:
-    document: dict[str, Any] = {part: f"images/{part}" for part in PARTS if part in set(parts)}
-    # A data set needs a class, and one of true negatives alone has none.
-    document["names"] = dict(enumerate(class_names or [TRAFFIC_LIGHT]))
-    document["nc"] = len(document["names"])
-    document["frame_ids"] = BELOW_PARTS
-    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+def _count_frames(catalog: Catalog, report: WriteReport, parts: Sequence[str]) -> None:
+    lost = [name for name in FRAME_FIELDS if name not in {"split", "labelled_categories"}]
+    report.lose_fields(catalog, frame=lost, box=())
+    splits = catalog.frames["split"].drop_nulls()
+    report.lose("frame.split", int((~splits.is_in(SPLITS)).sum()))
+    named = catalog.frames["labelled_categories"].list.len().fill_null(0) > 0
+    kept = [part.startswith(PARTIAL) for part in parts]
+    report.lose("frame.labelled_categories", int((named & ~pl.Series(kept, dtype=pl.Boolean)).sum()))
 
 
-def _count_losses(
+def _count_boxes(
     catalog: Catalog,
     report: WriteReport,
     class_names: Sequence[str],
     class_ids: NDArray[np.int64],
     written: Sequence[int],
 ) -> None:
-    report.lose_fields(catalog, frame=[name for name in FRAME_FIELDS if name != "split"], box=())
-    splits = catalog.frames["split"].drop_nulls()
-    report.lose("frame.split", int((~splits.is_in(_TRAINING_SPLITS)).sum()))
     report.lose("box", len(catalog.annotations) - len(written))
     boxes, ids = catalog.annotations[written], class_ids[written]
     back = [_given_back(name) for name in class_names]

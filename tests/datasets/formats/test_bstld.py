@@ -236,6 +236,15 @@ def test_broken_image(dataset):
     assert index(dataset, "bstld", missing_images="drop")[1].count(Event.IMAGE_BROKEN) == 1
 
 
+def test_links_out_of_the_root_are_refused(dataset, tmp_path_factory, draw_image):
+    outside = draw_image(tmp_path_factory.mktemp("outside") / "a.png", 1280, 720)
+    image = dataset / "rgb" / "test" / "24070.png"
+    image.unlink()
+    image.symlink_to(outside)
+    with pytest.raises(AnnotationError, match=r"record 1: .*leaves its root"):
+        index(dataset, "bstld")
+
+
 def write_raw(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     raw = np.full((736, 1280), 300, ">u2")
@@ -372,16 +381,37 @@ def test_frames_and_boxes_without_a_place(tmp_path, random_catalog, read_back, l
     out.mkdir()
     report = WriteReport()
     again = read_back(catalog, bstld_write.write(catalog, out, report=report), out, bstld.read, out)
-    unlabelled = catalog.frames["label_status"] == "unlabelled"
-    assert report.losses["frame"] == unlabelled.sum() == len(catalog) - len(again)
-    assert report.losses["box"] == len(catalog.annotations) - len(again.annotations) > 0
-    lights = catalog.annotations["category"] == "traffic_light"
-    has_word = catalog.annotations["state"].is_in(["red", "red_yellow", "yellow", "green", "off"]).fill_null(False)
-    assert len(again.annotations) == (lights & has_word).sum()
+    frames = list(catalog.iter_frames())
+    lights = [[box for box in frame.annotations or () if box.category == "traffic_light"] for frame in frames]
+    kept = [
+        number
+        for number, frame in enumerate(frames)
+        if frame.annotations is not None and all(light.state is not None for light in lights[number])
+    ]
+    assert 0 < len(again) == len(kept) < len(catalog)
+    assert report.losses["frame"] == len(catalog) - len(kept)
+    words = sum(light.state is not State.UNKNOWN for number in kept for light in lights[number])
+    assert len(again.annotations) == words
+    assert report.losses["box"] == sum(len(frames[number].annotations or ()) for number in kept) - words > 0
     losses = losses_between(catalog, again)
     assert {name: number for name, number in losses.items() if not name.startswith("box.")} == {
         name: number for name, number in report.to_dict().items() if not name.startswith("box.")
     }
+
+
+def test_lights_without_a_state(tmp_path, make_frame, make_catalog):
+    """Unknown: a light that BSTLD would not label. None: nobody looked, and its frame must not become a negative."""
+    catalog = make_catalog(
+        make_frame("a", states=(State.UNKNOWN, State.RED)),
+        make_frame("b", states=(None, State.RED)),
+        make_frame("c", ()),
+    )
+    report = WriteReport()
+    bstld_write.write(catalog, tmp_path, report=report)
+    again, _ = index(tmp_path, "bstld", missing_images="keep")
+    assert again.frames["frame_id"].to_list() == ["a", "c"]
+    assert again.annotations["state"].to_list() == ["red"]
+    assert (report.losses["frame"], report.losses["box"]) == (1, 1)
 
 
 def test_frames_in_which_no_light_was_looked_for_are_left_out(tmp_path, make_frame, make_catalog):
@@ -449,7 +479,7 @@ def test_sequences_stay_apart_where_ids_cannot_stay(tmp_path, make_frame, make_c
 
 
 def test_parts_have_files_of_their_own(tmp_path, make_frame, make_catalog):
-    splits = ["train", "val", "test", None, "holdout"]
+    splits = ["train", "val", "test", None, "_train"]
     catalog = make_catalog(*(make_frame(f"{number}", split=split) for number, split in enumerate(splits)))
     report = WriteReport()
     bstld_write.write(catalog, tmp_path, report=report)

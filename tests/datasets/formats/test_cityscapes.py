@@ -49,7 +49,8 @@ def test_polygons_become_boxes(make_set):
     ]
     frames, report = read_all(make_set(objects))
     (frame,) = frames
-    light, sign, group = frame.annotations or ()
+    assert frame.annotations is not None
+    light, sign, group = frame.annotations
     assert (light.category, light.state, light.xyxy, light.truncated) == ("traffic_light", None, (10, 20, 18, 40), None)
     assert (sign.category, sign.xyxy, sign.truncated) == ("traffic_sign", (0, 4, 14, 20), True)
     assert (group.category, group.ignore, group.source_label) == ("car", True, "cargroup")

@@ -241,7 +241,8 @@ def test_words_of_tags_go_through_the_label_map(read_text, tmp_path):
 
 def test_projects_and_videos_in_the_form_for_images(read_text):
     meta = (
-        "<project><tasks><task><id>1</id><name>drive A</name><mode>interpolation</mode><subset>Validation</subset></task>"
+        "<project><tasks>"
+        "<task><id>1</id><name>drive A</name><mode>interpolation</mode><subset>Validation</subset></task>"
         "<task><id>2</id><name>photos</name><mode>annotation</mode></task></tasks></project>"
     )
     text = image_of(meta=meta).replace('id="0"', 'id="0" task_id="1"')
@@ -251,6 +252,8 @@ def test_projects_and_videos_in_the_form_for_images(read_text):
     one, two = read_text(text)[0]
     assert (one.sequence, one.split) == ("drive A", "val")
     assert (two.sequence, two.split) == (None, "test")
+    job = "<job><id>3</id><mode>interpolation</mode></job>"
+    assert read_text(image_of(meta=job))[0][0].sequence == "set"
 
 
 FAULTS = [

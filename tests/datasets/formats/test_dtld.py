@@ -445,6 +445,15 @@ def test_missing_images(dataset):
     assert catalog.frames["pixel_format"].to_list() == ["bayer_grbg12"] * 2
 
 
+def test_links_out_of_the_root_are_refused(dataset, tmp_path_factory):
+    image_file = dataset / FOLDER / f"{SECOND}.tiff"
+    outside = tmp_path_factory.mktemp("outside") / "a.tiff"
+    image_file.rename(outside)
+    image_file.symlink_to(outside)
+    with pytest.raises(AnnotationError, match=r"image 1: .*leaves its root"):
+        index(dataset / "DTLD_labels_v2.0", "dtld")
+
+
 def test_several_label_files_have_to_be_named(dataset):
     with pytest.raises(DataError, match=r"DTLD_labels_v1.0/DTLD_test.yml, DTLD_labels_v2.0/DTLD_test.json\); name one"):
         index(dataset, "dtld")

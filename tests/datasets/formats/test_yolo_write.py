@@ -131,7 +131,7 @@ def test_boxes_come_back_to_a_millionth_of_a_pixel(one_frame, read_back, out, si
 
 
 def test_frames_that_nobody_labelled_are_kept_from_trainers(random_catalog, read_back, out):
-    catalog = random_catalog(1, n_frames=24, ignore=[False])
+    catalog = random_catalog(1, n_frames=24, ignore=[False], label_status=["labelled", "negative", "unlabelled"])
     places, _ = written(catalog, out)
     data = yaml.safe_load((out / "data.yaml").read_text())
     for row, place in enumerate(places):
@@ -170,6 +170,54 @@ def test_a_negative_alone_and_an_unlabelled_frame_alone(one_frame, read_back, ou
         list(read(second, report=ReadReport()))
 
 
+def test_frames_of_which_something_else_was_labelled_are_kept_from_trainers(
+    random_catalog, read_back, losses_between, out
+):
+    """Merged sources: in frames of the second one a light without a box is no background."""
+    catalog = random_catalog(5, n_frames=6, label_status=["labelled"], ignore=[False], split=["train", "x"])
+    lists = [[], ["car"], ["car"], ["bus", "car"], ["traffic_light"], ["traffic_light", "car"]]
+    status = ["partial" if names else "labelled" for names in lists]
+    frames = catalog.frames.with_columns(labelled_categories=pl.Series(lists), label_status=pl.Series(status))
+    for categories, kept in (({"traffic_light", "car"}, [1, 2, 3, 4]), ({"car"}, [4]), ({"traffic_light"}, [1, 2, 3])):
+        folder = out / "_".join(sorted(categories))
+        folder.mkdir()
+        names = pl.Series([sorted(categories)[n % len(categories)] for n in range(len(catalog.annotations))])
+        changed = Catalog(frames, catalog.annotations.with_columns(category=names), catalog.roots)
+        places, report = written(changed, folder)
+        assert [row for row, place in enumerate(places) if place.startswith("images/partial_")] == kept
+        again = read_back(changed, places, folder, read, folder)
+        assert report.to_dict() == losses_between(changed, again)
+        assert report.losses["frame.labelled_categories"] == 5 - len(kept)
+        data = yaml.safe_load((folder / "data.yaml").read_text())
+        trained = {folder for key, folder in data.items() if key in {"train", "val", "test"}}
+        assert not any(
+            place.startswith(tuple(f"{folder}/" for folder in trained)) for place in (places[row] for row in kept)
+        )
+
+
+@pytest.mark.parametrize(
+    ("partial", "message"),
+    [
+        ("images", "partial: 'images', expected a list of images, split"),
+        ("[images]", "partial: 'images', expected images, split and labelled_categories"),
+        ("[{images: images/train, split: train}]", "expected images, split and labelled_categories"),
+        ("[{images: x, labelled_categories: [car], extra: 1}]", "expected images, split and labelled_categories"),
+        ("[{images: images/train, split: all, labelled_categories: [car]}]", "split 'all', expected train"),
+        (
+            "[{images: images/train, labelled_categories: []}]",
+            r"labelled_categories \[\], expected a list of traffic_light",
+        ),
+        ("[{images: images/train, labelled_categories: [cars]}]", r"labelled_categories \['cars'\]"),
+        ("[{images: images/gone, labelled_categories: [car]}]", "partial: no 'images/gone'"),
+    ],
+)
+def test_faults_of_partial_parts(out, draw_image, partial, message):
+    draw_image(out / "images" / "train" / "a.png")
+    (out / "data.yaml").write_text(f"names: [red]\npartial: {partial}\n")
+    with pytest.raises(AnnotationError, match=message):
+        list(read(out, report=ReadReport()))
+
+
 def test_other_splits_are_counted(one_frame, read_back, out, losses_between):
     catalog = one_frame(Annotation(xyxy=(1, 2, 30, 40), state=State.OFF, source_label="off"), split="extra/../x")
     places, report = written(catalog, out)
@@ -203,7 +251,7 @@ def test_odd_frame_ids(one_frame, read_back, losses_between, out, frame_id):
 
 
 def test_two_parts_with_one_frame_id(random_catalog, read_back, out):
-    catalog = random_catalog(2)
+    catalog = random_catalog(2, n_frames=24, label_status=["labelled"])
     places, _ = written(catalog, out)
     read_back(catalog, places, out, read, out)
     for kind, suffix in (("images", "png"), ("labels", "txt")):
