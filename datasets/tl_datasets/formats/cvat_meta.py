@@ -23,8 +23,8 @@ _SPLITS = {
     "test": "test",
     "testing": "test",
 }
-# A day at 30 frames a second has 2.6 million.
-_MOST_FRAMES = 10_000_000
+# Nine hours at 30 frames a second.
+_MOST_FRAMES = 1_000_000
 _STEP = re.compile(r"step\s*=\s*(\d{1,9})")
 
 

@@ -34,8 +34,8 @@ GEOMETRIES = (
     "line_reference",
 )
 _LARGEST_FRAME = 1_000_000_000
-# More than any scene has; an interval of nonsense must not fill the memory.
-_MOST_FRAMES = 10_000_000
+# Nine hours at 30 frames a second; an interval of nonsense must not fill the memory.
+_MOST_FRAMES = 1_000_000
 _TYPED = ("text", "num", "boolean", "vec")
 
 
