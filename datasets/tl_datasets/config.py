@@ -28,6 +28,7 @@ class DataConfig(BaseModel):
         catalog: Catalog folder, relative to the working directory.
         train: Filter of the frames to learn from.
         val: Filter of the frames to score.
+        duplicates: What `tl duplicates` wrote (its --out): refuse to train if any of these pairs sits in two parts.
         label_space: Classes and rules.
         overfit_frames: Learn and score the same few frames, to see that a model can learn at all.
         allow_classes_without_boxes: Train although a class of the label space has no box to learn from.
@@ -38,6 +39,7 @@ class DataConfig(BaseModel):
     catalog: Path
     train: str = 'split == "train"'
     val: str = 'split == "val"'
+    duplicates: Path | None = None
     label_space: LabelSpace
     overfit_frames: int | None = Field(default=None, gt=0)
     allow_classes_without_boxes: bool = False

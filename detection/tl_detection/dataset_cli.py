@@ -70,7 +70,7 @@ def _add_index(commands) -> None:
         "--unpack",
         type=Path,
         metavar="DIR",
-        help="new folder for a source that is a zip or tar file, or lies in one: set.zip, set.zip/annotations/train.json",
+        help="new folder for a source that is a zip or tar file, or lies in one: set.zip, set.zip/labels/train.json",
     )
     parser.add_argument(
         "--option",
@@ -159,7 +159,7 @@ def _add_duplicates(commands) -> None:
         "--seconds", type=float, default=1.0, help="time neighbours by timestamp are at most this far apart (default 1)"
     )
     parser.add_argument(
-        "--frames", type=int, default=5, help="time neighbours by the number in the name: at most so far apart (default 5)"
+        "--frames", type=int, default=5, help="time neighbours by number in the name: at most so far apart (default 5)"
     )
     parser.add_argument("--sheets", type=int, default=40, metavar="N", help="pairs to show on pages (default 40)")
 
@@ -198,7 +198,8 @@ def _add_check(commands) -> None:
         "look for faults in a catalog: images, boxes, states, conditions, balance, parts",
         "tl check catalogs/photos --out checks/photos",
     )
-    parser.description += " Exit code 1 with findings of severity error, with --strict also with warnings; else 0."
+    exit_codes = "Exit code 1 with findings of severity error, with --strict also with warnings; else 0."
+    parser.description = f"{parser.description} {exit_codes}"
     parser.add_argument("catalog", type=Path)
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="folder to make for findings.parquet, check.json and findings.html"

@@ -87,7 +87,8 @@ def _unpacked(source: Path, folder: Path | None) -> Path:
     archive, inside = found
     if folder is None:
         raise UsageError(f"{archive}: is an archive; give --unpack DIR, a new folder to unpack it to before it is read")
-    return unpack(archive, folder) / inside
+    with progress("unpack", "files") as show:
+        return unpack(archive, folder, progress=show) / inside
 
 
 def run_convert(options: argparse.Namespace) -> int:
@@ -253,9 +254,10 @@ def run_clean(options: argparse.Namespace) -> int:
     from tl_datasets.catalog import Catalog
     from tl_datasets.checks.findings import Findings
     from tl_datasets.checks.run import check
-    from tl_datasets.clean import clean, undo
+    from tl_datasets.clean import clean
     from tl_datasets.clean_files import load_record, save_cleaned
     from tl_datasets.clean_policy import load_policy
+    from tl_datasets.clean_record import undo
 
     refuse_existing(options.out)
     if options.undo is not None:

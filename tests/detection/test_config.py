@@ -10,13 +10,16 @@ import yaml
 from pydantic import BaseModel, ConfigDict
 
 from tl_datasets.augment import AugmentConfig, Augmenter
+from tl_datasets.clean_policy import load_policy
 from tl_datasets.config import DataConfig, dump_config, load_config, validate_config
 from tl_datasets.errors import ConfigError
 from tl_detection.config import FasterRcnnConfig, RunConfig, TrainConfig, YoloConfig, load_run_config
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 RUNS = sorted(CONFIGS.glob("*.yaml"))
-PARTS = sorted(CONFIGS.glob("*/*.yaml"))
+# What a run does not extend: each kind is loaded by the test of its own model.
+CLEAN_POLICIES = sorted(CONFIGS.glob("clean/*.yaml"))
+PARTS = sorted(set(CONFIGS.glob("*/*.yaml")) - set(CLEAN_POLICIES))
 
 BASE: dict[str, Any] = {
     "name": "test",
@@ -41,7 +44,8 @@ def merged(**changed: Any) -> dict[str, Any]:
 
 def test_there_are_files_to_check():
     assert len(RUNS) >= 4 and len(PARTS) >= 4
-    assert len(RUNS) + len(PARTS) == len(list(CONFIGS.rglob("*.y*ml")))
+    assert len(CLEAN_POLICIES) >= 1
+    assert len(RUNS) + len(PARTS) + len(CLEAN_POLICIES) == len(list(CONFIGS.rglob("*.y*ml")))
 
 
 @pytest.mark.parametrize("path", RUNS, ids=lambda path: path.stem)
@@ -73,6 +77,11 @@ def test_every_part_loads_and_completes_a_run(path):
     if whole["model"]["kind"] == "yolo":
         whole["model"].pop("backbone", None)
     validate_config(RunConfig, whole, str(path))
+
+
+@pytest.mark.parametrize("path", CLEAN_POLICIES, ids=lambda path: path.stem)
+def test_every_clean_policy_loads(path):
+    assert load_policy(path).rules
 
 
 @pytest.mark.parametrize("path", RUNS, ids=lambda path: path.stem)

@@ -1,0 +1,1 @@
+"""Checks of a catalog: what is wrong with its images, boxes, states, conditions, sequences and parts."""
