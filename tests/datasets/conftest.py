@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -54,3 +55,43 @@ def make_catalog(tmp_path: Path) -> Callable[..., Catalog]:
         return Catalog.from_frames(frames, source="drawn", root=root, content_hashes=known)
 
     return make
+
+
+class Pictures:
+    """Pictures that differ as photos do, and what happens to copies of them."""
+
+    @staticmethod
+    def make(seed: int, width_px: int = 640, height_px: int = 360) -> np.ndarray:
+        """Soft shapes with edges: noise of three sizes, (H, W, 3) uint8 RGB."""
+        rng = np.random.default_rng(seed)
+        layers = [
+            cv2.resize(
+                rng.random((size, size, 3), dtype=np.float32), (width_px, height_px), interpolation=cv2.INTER_CUBIC
+            )
+            for size in (3, 8, 24)
+        ]
+        mixed = 0.5 * layers[0] + 0.3 * layers[1] + 0.2 * layers[2]
+        return (np.clip(mixed, 0, 1) * 255).astype(np.uint8)
+
+    @staticmethod
+    def as_jpeg(rgb: np.ndarray, quality: int) -> np.ndarray:
+        _, data = cv2.imencode(".jpg", rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+        return cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1].copy()
+
+    @staticmethod
+    def resized(rgb: np.ndarray, scale: float) -> np.ndarray:
+        interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        return cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=interpolation)
+
+    @staticmethod
+    def cropped(rgb: np.ndarray, share: float) -> np.ndarray:
+        """Without a share of the width and height: two thirds of it cut at the left and top, the rest opposite."""
+        height, width = rgb.shape[:2]
+        x, y = round(width * share * 2 / 3), round(height * share * 2 / 3)
+        return rgb[y : height - round(height * share / 3), x : width - round(width * share / 3)].copy()
+
+
+@pytest.fixture
+def pictures() -> type[Pictures]:
+    """Functions that make and change pictures."""
+    return Pictures

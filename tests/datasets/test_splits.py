@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import random
 from collections import Counter, defaultdict
 
 import polars as pl
@@ -13,7 +14,7 @@ from tl_datasets.duplicates import find_twins
 from tl_datasets.errors import DataError, UsageError
 from tl_datasets.index import index
 from tl_datasets.splits import check_split, split_catalog
-from tl_datasets.taxonomy import State, TimeOfDay
+from tl_datasets.taxonomy import State, TimeOfDay, Weather
 
 
 @pytest.fixture
@@ -238,3 +239,175 @@ def test_recordings_of_the_real_sample(shared_data):
     assert {part: number / night.total() for part, number in night.items()} == pytest.approx(
         {"train": 0.6, "val": 0.2, "test": 0.2}, abs=0.04
     )
+
+
+def test_recordings_of_bdd100k_are_kept(shared_data):
+    """Names begin with the recording; no recording of the sample is torn, whatever the seed."""
+    catalog, _ = index(shared_data / "bdd100k", "bdd100k")
+    recordings = catalog.frames["path"].str.extract(r"([0-9a-f]{8})-[0-9a-f]{8}\.jpg$")
+    assert recordings.null_count() == 0
+    assert recordings.n_unique() < len(catalog), "some recordings have several frames, or the test shows nothing"
+    for seed in range(3):
+        frames = split_catalog(catalog, seed=seed).frames.with_columns(recording=recordings)
+        assert frames.group_by("recording").agg(pl.col("split").n_unique())["split"].max() == 1
+        assert set(frames["split"]) == {"train", "val", "test"}
+
+
+@pytest.fixture
+def uneven(make_catalog, make_frame):
+    """Drives of 1 to 30 frames, most of them clear days; a few have lights that are off or red and yellow."""
+
+    def make(number: int) -> Catalog:
+        frames = []
+        for drive in range(number):
+            chance = random.Random(drive)
+            fields = {
+                "sequence": f"{drive:04d}",
+                "weather": chance.choices([Weather.CLEAR, Weather.RAINY, Weather.SNOWY], [80, 15, 5])[0],
+                "time_of_day": chance.choices([TimeOfDay.DAYTIME, TimeOfDay.NIGHT], [80, 20])[0],
+            }
+            rare = {7: State.OFF, 11: State.RED_YELLOW}
+            states = [state for every, state in rare.items() if drive % every == 0]
+            for position in range(chance.randint(1, 30)):
+                common = chance.choices([State.RED, State.GREEN], [60, 40])[0]
+                shown = (common, *states) if position == 0 else (common,)
+                frames.append(make_frame(f"{drive:04d}/{position:02d}", shown, **fields))
+        return make_catalog(*frames)
+
+    return make
+
+
+def shares_by(frames: pl.DataFrame) -> dict[str, float]:
+    return {part: number / len(frames) for part, number in Counter(frames["split"]).items()}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_shares_hold_in_every_stratum(uneven, seed):
+    """Off by at most 2 % of all frames, 5 % of a common and 12 % of a rare stratum (one drive of it in eight)."""
+    result = split_catalog(uneven(120), val=0.2, test=0.2, seed=seed)
+    wanted = {"train": 0.6, "val": 0.2, "test": 0.2}
+    assert shares_by(result.frames) == pytest.approx(wanted, abs=0.02)
+    for column, value, most in (
+        ("weather", "clear", 0.05),
+        ("weather", "rainy", 0.05),
+        ("weather", "snowy", 0.12),
+        ("time_of_day", "night", 0.05),
+    ):
+        assert shares_by(result.frames.filter(pl.col(column) == value)) == pytest.approx(wanted, abs=most), value
+    boxes = result.annotations.join(result.frames.select("frame_id", "split"), on="frame_id")
+    for state in ("off", "red_yellow"):
+        assert shares_by(boxes.filter(state=state)) == pytest.approx(wanted, abs=0.12), state
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_state_of_three_drives_comes_into_three_parts(uneven, seed):
+    """0, 7, 14 are off; 0, 11 are red and yellow, which is not enough for three parts."""
+    result = split_catalog(uneven(20), seed=seed)
+    boxes = result.annotations.join(result.frames.select("frame_id", "split"), on="frame_id")
+    assert set(boxes.filter(state="off")["split"]) == {"train", "val", "test"}
+
+
+def test_most_frames_stay_when_a_drive_is_added(uneven):
+    """Mean over seeds; with parts filled one unit after the other a quarter of the frames would move."""
+    moved = []
+    for seed in range(6):
+        before, after = (parts_of(split_catalog(uneven(number), seed=seed)) for number in (150, 151))
+        moved.append(sum(after[frame] != part for frame, part in before.items()) / len(before))
+    assert sum(moved) / len(moved) < 0.15
+
+
+def test_all_frames_stay_with_like(uneven):
+    former = split_catalog(uneven(60), val=0.3, test=0.1, seed=1)
+    grown = uneven(90)
+    result = split_catalog(grown, seed=2, like=former)
+    part = parts_of(result)
+    assert {frame: part[frame] for frame in parts_of(former)} == parts_of(former)
+    # The former shares are those of the whole, in which the new drives even out what was uneven.
+    assert shares_by(result.frames) == pytest.approx(shares_by(former.frames), abs=0.01)
+    assert set(counts(result)) == {"train", "val", "test"}
+    assert shares_by(split_catalog(grown, val=0.1, test=0.1, like=former).frames)["train"] > 0.65
+
+
+def test_like_joins_new_frames_to_what_they_belong_to(make_catalog, make_frame):
+    former = make_catalog(
+        make_frame("a/1", sequence="a", split="val"),
+        make_frame("b/1", sequence="b", split="test"),
+        make_frame("c", split="train"),
+        hashes={"c": "the street"},
+    )
+    grown = make_catalog(
+        make_frame("a/2", sequence="a"),
+        make_frame("b/1", sequence="b"),
+        make_frame("c copied"),
+        make_frame("d"),
+        hashes={"c copied": "the street"},
+    )
+    part = parts_of(split_catalog(grown, like=former))
+    assert (part["a/2"], part["b/1"], part["c copied"]) == ("val", "test", "train")
+    assert part["d"] in {"train", "val", "test"}
+
+
+def test_like_refuses_what_joins_two_parts(make_catalog, make_frame):
+    former = make_catalog(
+        *(make_frame(name, sequence=name, split=part) for name, part in (("a", "val"), ("b", "train"), ("c", "test")))
+    )
+    hashes = {"a": "one", "b": "one"}
+    grown = make_catalog(*(make_frame(name, sequence=name) for name in "abc"), hashes=hashes)
+    message = r"parts train and val share what belongs together: 'b' \(train, sequence b\), 'a' \(val, sequence a\)"
+    with pytest.raises(DataError, match=message):
+        split_catalog(grown, like=former)
+
+
+def test_pairs_stay_together(drives):
+    pairs = pl.DataFrame(
+        {
+            "frame_a": ["001/2", "002/0", "gone"],
+            "frame_b": ["002/4", "003/1", "000/0"],
+            "kind": ["time_neighbour", "near_identical", "identical"],
+        }
+    )
+    for seed in range(5):
+        part = parts_of(split_catalog(drives(12), seed=seed, together=pairs))
+        assert part["001/0"] == part["002/0"] == part["003/0"]
+
+
+def test_check_split_names_the_frames(drives):
+    catalog = split_catalog(drives(6), assign={"val": ["001"], "test": ["002"]})
+    pairs = pl.DataFrame(
+        {
+            "frame_a": ["003/0", "001/2", "000/1", "gone"],
+            "frame_b": ["003/1", "002/4", "001/1", "001/0"],
+            "kind": ["time_neighbour", "near_identical", "time_neighbour", "identical"],
+        }
+    )
+    message = r"near_identical frames '001/2' \(val\) and '002/4' \(test\) sit in different parts \(and 1 more pairs\)"
+    with pytest.raises(DataError, match=message):
+        check_split(catalog, pairs)
+    check_split(catalog, pairs[:1])
+    frames = drives(3).frames.with_columns(split=pl.Series(["train"] * 7 + ["val"] * 8))
+    message = r"sits in train and val: train \(2 frames, such as '001/0'\), val \(3 frames, such as '001/2'\)"
+    with pytest.raises(DataError, match=message):
+        check_split(catalog.with_frames(frames))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"assign": {"val": ["001"]}, "val": 0.3}, "val and test have no effect; leave them out"),
+        ({"assign": {"val": ["001"]}, "test": 0.0}, "val and test have no effect"),
+        ({"assign": {"val": ["001"]}, "keep": ("val",)}, "keep and assign cannot be combined"),
+    ],
+)
+def test_arguments_that_exclude_each_other(drives, options, message):
+    with pytest.raises(UsageError, match=message):
+        split_catalog(drives(4), **options)
+
+
+def test_like_needs_a_split_catalog(drives):
+    with pytest.raises(DataError, match="the catalog to follow has no split"):
+        split_catalog(drives(4), like=drives(3))
+    with pytest.raises(UsageError, match="keep and like cannot be combined"):
+        split_catalog(drives(4), like=split_catalog(drives(4)), keep=("val",))
+    strange = drives(3).frames.with_columns(split=pl.lit("dev"))
+    with pytest.raises(DataError, match="has the part 'dev', expected train, val, test"):
+        split_catalog(drives(4), like=drives(3).with_frames(strange))

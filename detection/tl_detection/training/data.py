@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from tl_datasets.augment import Augmenter
 from tl_datasets.catalog import Catalog
 from tl_datasets.errors import TrainingError
 from tl_datasets.label_space import LabelSpace
+from tl_datasets.leaks import read_pairs
 from tl_datasets.splits import check_split
 from tl_datasets.torch_dataset import FrameDataset, LabelledFrames, labelled_frames
 from tl_detection.config import RunConfig
@@ -67,7 +69,8 @@ def prepare_data(config: RunConfig) -> TrainingData:
         train_catalog = _few_frames(train_catalog, label_space, config.data.overfit_frames)
         val_catalog = train_catalog
     else:
-        _refuse_leaks(catalog, train_catalog, val_catalog)
+        pairs = None if config.data.duplicates is None else read_pairs(config.data.duplicates)
+        _refuse_leaks(catalog, train_catalog, val_catalog, pairs)
     train = labelled_frames(train_catalog, label_space)
     val = labelled_frames(val_catalog, label_space)
     for part, frames in (("train", train), ("val", val)):
@@ -146,10 +149,11 @@ def _few_frames(catalog: Catalog, label_space: LabelSpace, count: int) -> Catalo
     return frames.catalog.with_frames(frames.catalog.frames[sorted(chosen)])
 
 
-def _refuse_leaks(catalog: Catalog, train: Catalog, val: Catalog) -> None:
-    """The two filters may cut the catalog in any way, so the parts are checked as they are used."""
-    import polars as pl
+def _refuse_leaks(catalog: Catalog, train: Catalog, val: Catalog, pairs: pl.DataFrame | None) -> None:
+    """The two filters may cut the catalog in any way, so the parts are checked as they are used.
 
+    Frames of the part test that neither filter takes are checked too: a score on them would be worth nothing.
+    """
     parts = pl.concat(
         [
             train.frames.with_columns(split=pl.lit("train")),
@@ -162,4 +166,5 @@ def _refuse_leaks(catalog: Catalog, train: Catalog, val: Catalog) -> None:
             f"frame '{repeated[0]}' is in data.train and in data.val ({len(repeated) // 2} frames are); "
             "use filters that exclude each other"
         )
-    check_split(catalog.with_frames(parts))
+    test = catalog.frames.filter((pl.col("split") == "test") & ~pl.col("frame_id").is_in(parts["frame_id"].implode()))
+    check_split(catalog.with_frames(pl.concat([parts, test])), pairs)

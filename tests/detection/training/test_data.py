@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 from tl_datasets.catalog import Catalog
@@ -147,6 +148,32 @@ def test_what_cannot_be_learned_from(what, frames, data, error, message, make):
 def test_identical_images_in_both_parts(make):
     with pytest.raises(DataError, match="byte-identical images"):
         prepare_data(make(GOOD, hashes={"d": "a"}))
+
+
+def test_a_drive_in_train_and_test(make):
+    """A score on frames of test, taken later, would be worth nothing."""
+    frames = [*GOOD, frame("s1", "train", sequence="drive7"), frame("s2", "test", sequence="drive7")]
+    with pytest.raises(DataError, match=r"sits in test and train: test \(1 frames, such as 's2'\), train .* 's1'"):
+        prepare_data(make(frames))
+
+
+def test_pairs_that_were_found_before(make, tmp_path):
+    """Alike frames in two parts are refused without reading an image; alike frames of one part are not."""
+    schema = {"distance": pl.Int32, "split_a": pl.String, "split_b": pl.String, "is_leak": pl.Boolean}
+    pairs = pl.DataFrame({"frame_a": ["a", "b"], "frame_b": ["b", "e"], "kind": ["time_neighbour", "near_identical"]})
+    pairs = pairs.with_columns(pl.lit(None, dtype=dtype).alias(name) for name, dtype in schema.items())
+    (tmp_path / "found").mkdir()
+    pairs.write_parquet(tmp_path / "found" / "pairs.parquet")
+    config = make(GOOD, data={"duplicates": tmp_path / "found"})
+    with pytest.raises(DataError, match=r"near_identical frames 'b' \(train\) and 'e' \(val\) sit in different parts"):
+        prepare_data(config)
+    pairs[:1].write_parquet(tmp_path / "found" / "pairs.parquet")
+    assert prepare_data(config).dataset.frame_ids == ["a", "b", "c"]
+
+
+def test_pairs_that_are_not_there(make):
+    with pytest.raises(DataError, match=r"absent: no pairs of frames .*tl duplicates"):
+        prepare_data(make(GOOD, data={"duplicates": "absent"}))
 
 
 def test_the_parts_are_checked_as_the_filters_cut_them(make):
