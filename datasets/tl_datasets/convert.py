@@ -14,7 +14,17 @@ import polars as pl
 
 from tl_datasets.catalog import Catalog
 from tl_datasets.errors import DataError, UsageError, show
-from tl_datasets.formats import bdd100k_write, bstld_write, coco, dtld_write, kitti_write, voc_write, yolo_write
+from tl_datasets.formats import (
+    bdd100k_write,
+    bstld_write,
+    coco,
+    cvat_write,
+    dtld_write,
+    kitti_write,
+    openlabel_write,
+    voc_write,
+    yolo_write,
+)
 from tl_datasets.formats.write_report import WriteReport
 from tl_datasets.images import write_rgb
 from tl_datasets.options import checked_options
@@ -24,8 +34,10 @@ WRITERS: dict[str, Callable[..., list[str]]] = {
     "bdd100k": bdd100k_write.write,
     "bstld": bstld_write.write,
     "coco": coco.write,
+    "cvat": cvat_write.write,
     "dtld": dtld_write.write,
     "kitti": kitti_write.write,
+    "openlabel": openlabel_write.write,
     "voc": voc_write.write,
     "yolo": yolo_write.write,
 }

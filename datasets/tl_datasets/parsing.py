@@ -248,7 +248,7 @@ def load_xml(path: Path | str) -> Element:
             path, f"{type(error).__name__}: document type definitions and entities are refused; remove them"
         ) from error
     except (ValueError, LookupError) as error:  # an encoding that is unknown or not the file's own
-        raise AnnotationError(path, f"not XML: {error}; expected an XML document in UTF-8") from error
+        raise AnnotationError(path, f"not XML: {str(error)[:200]}; expected an XML document in UTF-8") from error
 
 
 def iter_xml(path: Path | str, tags: Collection[str]) -> Iterator[Element]:
@@ -289,4 +289,4 @@ def iter_xml(path: Path | str, tags: Collection[str]) -> Iterator[Element]:
             path, f"{type(error).__name__}: document type definitions and entities are refused; remove them"
         ) from error
     except (ValueError, LookupError) as error:
-        raise AnnotationError(path, f"not XML: {error}; expected an XML document in UTF-8") from error
+        raise AnnotationError(path, f"not XML: {str(error)[:200]}; expected an XML document in UTF-8") from error

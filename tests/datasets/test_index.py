@@ -87,7 +87,7 @@ def test_texts_from_a_command_line_are_converted(tmp_path, draw_image):
 
 
 def test_what_does_not_exist(tmp_path, source):
-    with pytest.raises(UsageError, match="format 'nuscenes', expected one of: .*bdd100k, "):
+    with pytest.raises(UsageError, match=r"format 'nuscenes', expected one of: .*bdd100k, "):
         index(source, "nuscenes")
     for name in FORMATS:
         with pytest.raises(DataError, match="absent: no such file or folder"):

@@ -164,6 +164,8 @@ class _LabelReader:
         attributes = lower_attributes(label, where)
         occluded, truncated, crowd, ignored = (_flag(attributes, name, where) for name in _FLAGS)
         xyxy = _box(label["box2d"], where)
+        if label.get("score") is not None:
+            self.report.add(Event.SCORE_LEFT_OUT, where)
         if self.box_convention == "scalabel":
             xyxy = _half_open(xyxy, image.width_px, image.height_px)
         fitted = fit_box(
@@ -203,7 +205,10 @@ def _flag(attributes: dict[str, Any], name: str, where: Place) -> bool | None:
 
 def _box(box: Any, where: Place) -> XYXY:
     try:
-        return float(box["x1"]), float(box["y1"]), float(box["x2"]), float(box["y2"])
+        x1, y1, x2, y2 = box["x1"], box["y1"], box["x2"], box["y2"]
+        if bool in {type(x1), type(y1), type(x2), type(y2)}:
+            raise TypeError
+        return float(x1), float(y1), float(x2), float(y2)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise where.error(f"box2d {show(box)}, expected numbers x1, y1, x2, y2") from error
 

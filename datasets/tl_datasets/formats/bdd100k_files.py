@@ -12,8 +12,8 @@ from tl_datasets.errors import AnnotationError, DataError, UsageError, show
 from tl_datasets.formats.image_files import ImageIndex, image_root
 from tl_datasets.formats.place import Place
 from tl_datasets.formats.values import declared_side
-from tl_datasets.read_report import ReadReport
 from tl_datasets.parsing import iter_json_array, load_json
+from tl_datasets.read_report import ReadReport
 
 _SPLIT = re.compile(r"(?:^|[_.-])(train|val|test)(?=$|[_.-])")
 
@@ -176,14 +176,19 @@ def lower_attributes(item: Mapping[str, Any], where: Place) -> dict[str, Any]:
     """The attributes of a frame or label; tracking files of 2020 wrote the keys with a capital.
 
     Raises:
-        AnnotationError: They are no mapping.
+        AnnotationError: They are no mapping, or one stands there in two spellings.
     """
     attributes = item.get("attributes")
     if attributes is None:
         return {}
     if not isinstance(attributes, dict):
         raise where.error(f"attributes are {show(attributes)}, expected a mapping")
-    return {key.lower(): value for key, value in attributes.items()}
+    lowered = {key.lower(): value for key, value in attributes.items()}
+    if len(lowered) < len(attributes):
+        keys = [key.lower() for key in attributes]
+        twice = next(key for number, key in enumerate(attributes) if key.lower() in keys[:number])
+        raise where.error(f"attribute {show(twice)} stands twice, with and without a capital; expected one of them")
+    return lowered
 
 
 def _declared_size(size: Any, where: Place) -> tuple[int, int] | None:

@@ -23,7 +23,7 @@ from tl_datasets.formats.attribute_words import (
     read_image_attributes,
 )
 from tl_datasets.formats.box_policy import OnBadBox, fit_box
-from tl_datasets.formats.coco_document import find_image_root, load_document
+from tl_datasets.formats.coco_document import DOCUMENT_NAME, find_document, find_image_root, load_document
 from tl_datasets.formats.image_files import ImageFiles, Located, MissingImages, Sized
 from tl_datasets.formats.image_names import image_names
 from tl_datasets.formats.place import Place
@@ -50,7 +50,7 @@ def read(
     """Read a COCO file. An image without annotations is a true negative, unless its `label_status` says otherwise.
 
     Args:
-        source: The JSON file.
+        source: The JSON file, or a folder with `annotations.json`, as the writer makes it.
         report: Takes the image root, content hashes and counts.
         images: Folder that `file_name` is relative to; None = the first of `.`, `images`, `..` and `../images` beside
             the file that has one of the first images.
@@ -65,7 +65,7 @@ def read(
             attribute is wrong, or an image is missing or has another size than declared.
         ImageError: An image does not open.
     """
-    path = Path(source)
+    path = find_document(Path(source))
     document = load_document(path, label_map)
     boxes, meanings = document.annotations, document.meanings
     root = find_image_root(document, None if images is None else Path(images), required=missing_images == "error")
@@ -128,7 +128,7 @@ def write(catalog: Catalog, out: Path, *, report: WriteReport) -> list[str]:
         Where the image of each frame belongs below `out`.
     """
     names = image_names(catalog, WriteReport(), "images")
-    write_document(catalog, out / "annotations.json", names)
+    write_document(catalog, out / DOCUMENT_NAME, names)
     return names
 
 
@@ -226,8 +226,11 @@ def _annotation(
     if isinstance(meaning, str):
         report.add(Event.LABEL_DROPPED, where, detail=word)
         return None
+    if item.get("score") is not None:
+        report.add(Event.SCORE_LEFT_OUT, where)
     x, y, w, h = _bbox(item, where)
-    known = read_annotation_attributes(_attributes(item, where), where) if with_attributes else {}
+    attributes = _attributes(item, where) if with_attributes else {}
+    known = read_annotation_attributes(attributes, where)
     fields = {**meaning.as_arguments, "truncated": None, "source_label": word, **known}
     fitted = fit_box(
         (x, y, x + w, y + h),
@@ -240,7 +243,9 @@ def _annotation(
     )
     if fitted is None:
         return None
-    track = item.get("track_id")
+    track = item.get("track_id", attributes.get("track_id"))  # CVAT puts it among the attributes
+    if track is not None and (isinstance(track, bool) or not isinstance(track, str | int)):
+        raise where.error(f"track_id is {show(track)}, expected a whole number, a text, or null")
     flags = [read_flag(item.get(name), name, where) for name in ("iscrowd", "ignore")]
     fields["ignore"] = fields["ignore"] or any(flags)
     return Annotation(xyxy=fitted[0], truncated=fitted[1], track_id=None if track is None else str(track), **fields)

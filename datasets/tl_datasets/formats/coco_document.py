@@ -16,6 +16,8 @@ from tl_datasets.parsing import load_json
 
 # So many file names are looked for until one image tells where all lie.
 _NAMES_TRIED = 300
+# How the writer names it.
+DOCUMENT_NAME = "annotations.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +35,21 @@ class CocoDocument:
     images: dict[str, dict[str, Any]]
     annotations: dict[str, list[dict[str, Any]]]
     meanings: dict[str, tuple[str, LabelFields | str]]
+
+
+def find_document(source: Path) -> Path:
+    """The file itself, or the one in a folder that the writer made.
+
+    Raises:
+        AnnotationError: The folder has no such file.
+    """
+    if not source.is_dir():
+        return source
+    if (source / DOCUMENT_NAME).is_file():
+        return source / DOCUMENT_NAME
+    other = next((str(path) for path in sorted(source.rglob("*.json"))), None)
+    hint = "" if other is None else f", such as {other}"
+    raise AnnotationError(source, f"a folder without {DOCUMENT_NAME}; expected the path of one COCO file{hint}")
 
 
 def load_document(path: Path, label_map: str | Path) -> CocoDocument:

@@ -187,6 +187,13 @@ def test_boxes_without_area_are_dropped_and_counted_as_the_official_tools_do(mak
         list(read(source, report=ReadReport(), on_bad_box="error"))
 
 
+def test_scores_are_counted(make_source):
+    """A file of predictions has the form of labels, and a score in each; it must not pass for ground truth unseen."""
+    report = ReadReport()
+    list(read(make_source(boxes({"score": 0.8}, {"score": None})), report=report))
+    assert report.count(Event.SCORE_LEFT_OUT) == 1
+
+
 def test_crowd_is_an_ignore_area(make_source):
     labels = [{**light(), "attributes": {"crowd": True}}, {**light(), "attributes": {"Crowd": False}}]
     source = make_source({"labels/det_20/det_train.json": [{**FRAME, "labels": labels}]})
@@ -296,6 +303,8 @@ def test_images_of_other_parts_are_not_taken_for_lost_records(make_source):
         (boxes({"attributes": {"Truncated": {"a": 1}}}), r"attribute truncated is \{'a': 1\}"),
         (boxes({"attributes": []}), r"label 0: attributes are \[\], expected a mapping"),
         (boxes({"attributes": ""}), r"label 0: attributes are '', expected a mapping"),
+        (boxes({"attributes": {"occluded": True, "Occluded": False}}), r"label 0: attribute 'Occluded' stands twice"),
+        (boxes({"box2d": {"x1": True, "y1": 1, "x2": 2, "y2": 3}}), r"label 0: box2d \{'x1': True.*expected numbers"),
         (boxes({"box2d": {"x1": 10**400, "y1": 1, "x2": 2, "y2": 3}}), r"box2d .*\.\.\., expected numbers"),
         ({"labels/det_20/det_train.json": [{**FRAME, "attributes": []}]}, r"attributes are \[\], expected a mapping"),
         ({"labels/det_20/det_train.json": '[{"a": ' + "1" * 5000 + "}]"}, r"line 1: not usable JSON: Exceeds"),

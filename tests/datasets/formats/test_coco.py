@@ -11,7 +11,8 @@ from pycocotools.coco import COCO
 
 from tl_datasets.catalog import Catalog
 from tl_datasets.errors import AnnotationError, DataError
-from tl_datasets.formats.coco import read, write_document
+from tl_datasets.formats.coco import read, write, write_document
+from tl_datasets.formats.write_report import WriteReport
 from tl_datasets.frame import Annotation, Frame
 from tl_datasets.index import index
 from tl_datasets.read_report import Event, ReadReport
@@ -247,6 +248,9 @@ def test_scalabel_style_condition_keys(make_file):
         (with_image(width=64.5), r"width is 64\.5, expected a whole number"),
         (with_image(width="wide"), "width is 'wide'"),
         (with_image(video_id=[1]), r"video_id is \[1\], expected"),
+        (with_box(track_id=[1]), r"track_id is \[1\], expected a whole number, a text, or null"),
+        (with_box(track_id=True), "track_id is True, expected"),
+        (with_box(bbox=[True, 2, 3, 4]), "number of bbox is True, expected a number"),
         (with_box(iscrowd=[0]), r"iscrowd is \[0\], expected true, false or null"),
         (with_box(ignore="maybe"), "ignore is 'maybe'"),
         (with_box(bbox=[10**400, 1, 2, 3]), r"number of bbox is 1000.*\.\.\., expected a number"),
@@ -286,6 +290,60 @@ def test_two_images_of_one_name_are_refused(make_file):
     content = document(images=images, annotations=[])
     with pytest.raises(AnnotationError, match=r"image 2: is the frame 'a', as is image '1'; .*remove one"):
         index(make_file(content), "coco")
+
+
+def test_a_folder_that_was_written_is_a_source(full_catalog, tmp_path):
+    catalog, _ = full_catalog
+    places = write(catalog, tmp_path, report=WriteReport())
+    for row, place in enumerate(places):
+        target = tmp_path / place
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(catalog.image_path(row).read_bytes())
+    (tmp_path / "conversion.json").write_text("{}")
+    again, report = index(tmp_path, "coco")
+    assert (len(again), len(again.annotations), report.lines()) == (len(catalog), len(catalog.annotations), [])
+
+
+def test_another_folder_is_no_source(make_file):
+    folder = make_file(document()).parent
+    with pytest.raises(
+        AnnotationError, match=r"a folder without annotations\.json; .* one COCO file, such as .*labels\.json"
+    ):
+        index(folder, "coco")
+    (folder / "labels.json").unlink()
+    with pytest.raises(AnnotationError, match=r"without annotations\.json; expected the path of one COCO file$"):
+        index(folder, "coco")
+
+
+def test_scores_are_counted(make_file):
+    """A detector's boxes in the form of ground truth; the list form of results is refused."""
+    _, report = read_all(make_file(with_box(score=0.7)))
+    assert report.count(Event.SCORE_LEFT_OUT) == 1
+    assert read_all(make_file(with_box(score=None)))[1].lines() == []
+    with pytest.raises(AnnotationError, match="expected a COCO document"):
+        read_all(make_file(json.dumps([{"image_id": 100, "category_id": 10, "bbox": [1, 2, 3, 4], "score": 0.7}])))
+
+
+@pytest.mark.parametrize(
+    ("fields", "track"),
+    [
+        ({"track_id": 7}, "7"),
+        ({"track_id": "B1_17"}, "B1_17"),
+        ({"attributes": {"track_id": 0, "keyframe": True}}, "0"),
+        ({"track_id": 7, "attributes": {"track_id": 8}}, "7"),
+        ({"track_id": None}, None),
+        ({}, None),
+    ],
+    ids=["number", "text", "as CVAT writes it", "both", "null", "absent"],
+)
+def test_tracks(make_file, fields, track):
+    assert only_annotation(make_file(with_box(**fields))).track_id == track
+
+
+def test_images_of_one_name_in_two_folders_are_two(make_file):
+    images = [{"id": number, "file_name": f"{folder}/a.png"} for number, folder in ((1, "x"), (2, "y"))]
+    frames, _ = read_all(make_file(document(images=images, annotations=[]), ["x/a.png", "y/a.png"]))
+    assert [frame.frame_id for frame in frames] == ["x/a", "y/a"]
 
 
 def test_missing_images(make_file):

@@ -552,7 +552,7 @@ def test_reading_needs_memory_for_a_few_images_only(tmp_path, draw_image):
         assert number == n_images
         return held
 
-    assert peak(600) < 1.5 * peak(300)
+    assert peak(400) < 1.5 * peak(200)
 
 
 JUNK = [
@@ -579,13 +579,13 @@ def test_junk_is_answered_with_one_line(read_text, text):
     read_text(text, "elsewhere/a.png", **options)
     for turn, start in enumerate([place for place, letter in enumerate(text) if letter in '">'][:-1]):
         end = min(place for place in (text.find('"', start + 1), text.find("<", start + 1)) if place > 0)
-        for junk in JUNK[turn % 3 :: 3]:
+        for junk in JUNK[turn % len(JUNK) :: len(JUNK)]:
             try:
                 read_text(text[: start + 1] + junk + text[end:], "elsewhere/a.png", **options)
             except TlError as error:
                 assert "\n" not in str(error)
                 refused += 1
-    assert refused > 60
+    assert refused > 25
 
 
 def test_the_catalog_of_real_frames_comes_back(shared_data: Path, read_back, losses_between, tmp_path):

@@ -527,7 +527,7 @@ def test_junk_is_answered_with_one_line(read, tmp_path):
     options = {"label_map": load_label_map("traffic_light_names")}
     refused = 0
     for place in list(places(DRIVE))[1:]:
-        for junk in rng.sample(JUNK, 4):
+        for junk in rng.sample(JUNK, 2):
             document = copy.deepcopy(DRIVE)
             node = document
             for key in place[:-1]:
@@ -538,7 +538,7 @@ def test_junk_is_answered_with_one_line(read, tmp_path):
             except TlError as error:
                 assert "\n" not in str(error), place
                 refused += 1
-    assert refused > 150
+    assert refused > 80
     assert len(read(DRIVE, **options)[0]) == 2
 
 
