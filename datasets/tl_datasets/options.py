@@ -51,7 +51,9 @@ def parse_options(texts: Sequence[str], own: Mapping[str, str]) -> dict[str, str
             raise UsageError(f"--option {text}: expected key=value, such as labels=annotations")
         if key in own:
             instead = (
-                f"is an option of its own; give {own[key]} {value}" if own[key] else "no option of it; leave it out"
+                f"is an option of its own; give {own[key]} {value}"
+                if own[key]
+                else "no option of a format; leave it out"
             )
             raise UsageError(f"--option {text}: {instead}")
         options[key] = value

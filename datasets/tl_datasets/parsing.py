@@ -1,6 +1,7 @@
 """JSON, YAML and XML files of other people, read so that every fault names its file and line.
 
-YAML is read with the booleans of YAML 1.2: `off`, `on`, `yes` and `no` stay words, because `off` is a lamp state.
+YAML is read with the booleans and whole numbers of YAML 1.2: `off`, `on`, `yes` and `no` stay words, because `off` is a
+lamp state; 012 is twelve, and 1_17 and 12:30 are words.
 No tag makes a Python object, and a key that occurs twice in one mapping is a fault.
 XML is read without document type definitions and entities, so that a small file cannot grow in memory.
 """
@@ -169,10 +170,26 @@ class _Loader(_SafeLoader):  # type: ignore[misc, valid-type]
 
 
 _BOOLEAN = "tag:yaml.org,2002:bool"
+_WHOLE_NUMBER = "tag:yaml.org,2002:int"
+# More digits than Python writes out, and than any number of a label file has.
+_MOST_DIGITS = 4000
+
+
+def _whole_number(loader: _Loader, node: yaml.ScalarNode) -> int:
+    text = loader.construct_scalar(node).replace("_", "")  # a tag may call any text a number
+    if len(text) > _MOST_DIGITS:
+        raise ValueError(f"a number of {len(text)} digits")
+    return int(text, {"0x": 16, "0o": 8}.get(text[:2], 10))
+
+
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != _BOOLEAN]
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in {_BOOLEAN, _WHOLE_NUMBER}]
     for first, resolvers in _Loader.yaml_implicit_resolvers.items()
 }
+_Loader.add_implicit_resolver(
+    _WHOLE_NUMBER, re.compile(r"^(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)$"), list("-+0123456789")
+)
+_Loader.add_constructor(_WHOLE_NUMBER, _whole_number)
 _Loader.add_implicit_resolver(_BOOLEAN, re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from tl_datasets.errors import DataError, ImageError, UsageError
 from tl_datasets.index import FORMATS, index
+from tl_datasets.read_report import Event
 
 
 @pytest.fixture
@@ -54,6 +55,29 @@ def test_sequences(source, regex, sequences):
 def test_sequence_faults(source, regex, error, message):
     with pytest.raises(error, match=message):
         index(source, "yolo", names="red", sequence_regex=regex)
+
+
+@pytest.mark.parametrize(
+    ("names", "options", "is_said"),
+    [
+        ("red", {}, False),
+        ("car", {}, True),
+        ("car", {"missing": "negative"}, True),
+        ("car", {"missing": "unlabelled"}, False),
+    ],
+)
+def test_a_set_without_a_light_is_said_to_be_one_of_negatives(source, names, options, is_said):
+    if options:
+        for path in (source / "labels").iterdir():
+            path.unlink()
+    _, report = index(source, "yolo", names=names, **options)
+    assert report.count(Event.NO_LIGHT) == is_said
+
+
+def test_a_set_whose_map_says_that_nobody_looked_for_lights(source, tmp_path):
+    own = tmp_path / "own.yaml"
+    own.write_text("format: yolo\nlabels: {car: car}\nframes: {labelled_categories: [car]}\n")
+    assert index(source, str(own), names="car")[1].count(Event.NO_LIGHT) == 0
 
 
 def test_progress_counts_every_frame(source):
