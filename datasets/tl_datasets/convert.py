@@ -28,7 +28,7 @@ from tl_datasets.formats import (
 from tl_datasets.formats.write_report import WriteReport
 from tl_datasets.images import write_rgb
 from tl_datasets.options import checked_options
-from tl_datasets.taxonomy import PixelFormat
+from tl_datasets.taxonomy import LabelStatus, PixelFormat
 
 WRITERS: dict[str, Callable[..., list[str]]] = {
     "bdd100k": bdd100k_write.write,
@@ -43,6 +43,8 @@ WRITERS: dict[str, Callable[..., list[str]]] = {
 }
 # Formats whose own images are raw sensor frames, and of which kind.
 _OWN_RAW = {"dtld": PixelFormat.BAYER_GRBG12}
+# Formats in which a frame can say that nobody labelled it.
+_HOLDS_UNLABELLED = frozenset({"coco", "cvat", "openlabel", "yolo"})
 _RECORD = "conversion.json"
 
 # What happens to the image files: copied; linked to the same bytes, which saves space, but a program that changes one
@@ -87,13 +89,19 @@ def convert(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"{out}: exists already and is not an empty folder; choose another --out or remove it")
     if not len(catalog):
-        raise DataError("convert: the catalog has no frames; expected at least one")
+        raise DataError("the catalog has no frames; expected at least one")
+    if format_name not in _HOLDS_UNLABELLED and not (catalog.frames["label_status"] != LabelStatus.UNLABELLED).any():
+        raise DataError(
+            f"convert: nobody labelled a frame of the catalog, which {format_name} cannot say; expected at least one "
+            f"labelled frame, or one of {', '.join(sorted(_HOLDS_UNLABELLED))}"
+        )
     writer = WRITERS[format_name]
     options = checked_options(writer, format_name, options, given={"catalog", "out", "report"})
     written = _without_raw(catalog, but=_OWN_RAW.get(format_name))
     report = WriteReport()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
+    target = out.resolve()  # `out` may be a link to an empty folder
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
     try:
         places = writer(written, temporary, report=report, **options)
         if images != "none":
@@ -105,9 +113,7 @@ def convert(
         record = {"format": format_name, "catalog_fingerprint": catalog.fingerprint, "losses": report.to_dict()}
         (temporary / _RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         temporary.chmod(0o755)
-        if out.is_dir():
-            out.rmdir()
-        temporary.rename(out)
+        temporary.rename(target)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
@@ -142,6 +148,5 @@ def _place_image(catalog: Catalog, row: int, target: Path, images: ImageMode, *,
             f"{source}: no such image; add it, or write annotation files alone with --images none"
         ) from error
     except OSError as error:
-        if images != "link":
-            raise
-        raise DataError(f"{target}: cannot be a hard link to {source} ({error.strerror}); use --images copy") from error
+        kind, remedy = ("hard link to", "use --images copy") if images == "link" else ("copy of", "use --images link")
+        raise DataError(f"{target}: cannot be a {kind} {source} ({error.strerror}); {remedy} or none") from error

@@ -10,6 +10,9 @@ r"""What is known of the frames of a source besides its label files: from its do
       sequence_block_s: 30                         # ... or each such block of time is one
       labelled_categories: [car, pedestrian]       # nothing else was looked for: the frames are no negatives for lights
 
+A path is relative to the folder of the images. Where no expression of conditions or parts is found in it, the name of
+that folder is put before it: who reads `DAWN/Fog` alone, or `valid` alone, is told the same as who reads all.
+
 What a label file says of a frame itself is never replaced.
 """
 
@@ -29,6 +32,8 @@ from tl_datasets.taxonomy import CATEGORIES, ConditionSource, LabelStatus, Scene
 _NS_PER_S = 1_000_000_000
 _NS_PER_UNIT = {"s": _NS_PER_S, "ms": 1_000_000, "us": 1_000, "ns": 1}
 _LARGEST_NS = 2**63 - 1
+# A nanosecond, and 32 years: what whole nanoseconds can hold.
+_SHORTEST_S, _LONGEST_S = 1e-9, 1e9
 
 
 def _compiles(pattern: str) -> str:
@@ -50,7 +55,7 @@ class TimestampRule(BaseModel):
     Attributes:
         regex: Its first group, or the whole match, is the time.
         unit: s, ms, us or ns since 1970; s_ns for two groups, seconds and nanoseconds; or a format of `strptime`
-            (taken as UTC), where a second group holds the digits of the fraction of a second.
+            (taken as UTC, no %z), where a second group holds the digits of the fraction of a second.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -62,12 +67,14 @@ class TimestampRule(BaseModel):
     def _check_unit(self) -> TimestampRule:
         if self.unit not in {*_NS_PER_UNIT, "s_ns"} and "%" not in self.unit:
             raise ValueError(f"unit {show(self.unit)}: expected s, ms, us, ns, s_ns or a format such as '%Y-%m-%d %H'")
+        if "%z" in self.unit or "%Z" in self.unit:
+            raise ValueError(f"unit {show(self.unit)}: a zone is not read, times are UTC; leave it out of the format")
         if self.unit == "s_ns" and re.compile(self.regex).groups != 2:
             raise ValueError(f"regex {show(self.regex)}: expected two groups for unit s_ns")
         return self
 
     def read(self, path: str) -> int | None:
-        """Nanoseconds since 1970; None where the path does not match.
+        """Nanoseconds since 1970; None where the path does not match, or a group that is needed takes no part in it.
 
         Raises:
             ValueError: It matches, but is no time.
@@ -75,7 +82,9 @@ class TimestampRule(BaseModel):
         found = re.search(self.regex, path)
         if found is None:
             return None
-        groups: list[str] = list(found.groups() or (found[0],))
+        groups = list(found.groups() or (found[0],))
+        if groups[0] is None or (self.unit == "s_ns" and groups[1] is None):
+            return None
         if self.unit in _NS_PER_UNIT:
             whole, _, fraction = groups[0].partition(".")
             factor = _NS_PER_UNIT[self.unit]
@@ -103,11 +112,11 @@ class FrameRules(BaseModel):
     weather_from_path: dict[Pattern, Weather] = {}
     scene_from_path: dict[Pattern, Scene] = {}
     time_of_day_from_path: dict[Pattern, TimeOfDay] = {}
-    split_from_path: dict[Pattern, str] = {}
+    split_from_path: dict[Pattern, Annotated[str, Field(min_length=1)]] = {}
     sequence_from_path: Pattern | None = None
     timestamp_from_path: TimestampRule | None = None
-    sequence_gap_s: float | None = Field(default=None, gt=0)
-    sequence_block_s: float | None = Field(default=None, gt=0)
+    sequence_gap_s: float | None = Field(default=None, ge=_SHORTEST_S, le=_LONGEST_S)
+    sequence_block_s: float | None = Field(default=None, ge=_SHORTEST_S, le=_LONGEST_S)
     labelled_categories: tuple[Literal[CATEGORIES], ...] = ()  # type: ignore[valid-type]
 
     @model_validator(mode="after")
@@ -125,20 +134,21 @@ def apply_frame_rules(catalog: Catalog, rules: FrameRules) -> Catalog:
     """
     frames = catalog.frames
     paths = frames["path"].to_list()
+    ways = [(path, f"{catalog.roots[name].name}/{path}") for path, name in zip(paths, frames["source"], strict=True)]
     columns: dict[str, pl.Series] = {}
     for name in CONDITIONS:
-        columns[name] = _filled(frames[name], _first_match(getattr(rules, f"{name}_from_path"), paths))
+        columns[name] = _filled(frames[name], _first_match(getattr(rules, f"{name}_from_path"), ways))
     from_folder = _changed(frames, columns)
     for name in CONDITIONS:
         columns[name] = _filled(columns[name], [getattr(rules, name)] * len(paths))
-    from_text = _changed(frames, columns) & ~from_folder
+    from_text = _changed(frames, columns)
     said = frames["condition_source"]
     origin = [
         ConditionSource.FOLDER if folder else ConditionSource.TEXT if text else None
         for folder, text in zip(from_folder, from_text, strict=True)
     ]
     columns["condition_source"] = _filled(said, origin)
-    columns["split"] = _filled(frames["split"], _first_match(rules.split_from_path, paths))
+    columns["split"] = _filled(frames["split"], _first_match(rules.split_from_path, ways))
     if rules.sequence_from_path is not None:
         columns["sequence"] = _filled(frames["sequence"], [_group(rules.sequence_from_path, path) for path in paths])
     if rules.timestamp_from_path is not None:
@@ -167,9 +177,12 @@ def _changed(frames: pl.DataFrame, columns: dict[str, pl.Series]) -> pl.Series:
     return flags[0] | flags[1] | flags[2]
 
 
-def _first_match(rules: dict[str, Any], paths: list[str]) -> list[Any]:
+def _first_match(rules: dict[str, Any], ways: list[tuple[str, str]]) -> list[Any]:
+    """For each frame the value of the first expression that is found in the first of its paths, else in the second."""
     compiled = [(re.compile(pattern), value) for pattern, value in rules.items()]
-    return [next((value for pattern, value in compiled if pattern.search(path)), None) for path in paths]
+    return [
+        next((value for path in paths for pattern, value in compiled if pattern.search(path)), None) for paths in ways
+    ]
 
 
 def _group(pattern: str, path: str) -> str | None:
@@ -198,7 +211,8 @@ def _divided(frames: pl.DataFrame, rules: FrameRules) -> pl.Series:
     if len(missing):
         raise DataError(
             f"frame {show(missing['path'][0])} (and {len(missing) - 1} more): no time of capture, by which sequences "
-            "are divided; expected it in the file name"
+            "are divided; expected it in the file name: rename the file, or index with a map of yours that extends "
+            "this one and says frames: {sequence_gap_s: null, sequence_block_s: null}"
         )
     base = frames.select(
         pl.coalesce(

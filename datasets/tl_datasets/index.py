@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from tl_datasets.catalog import Catalog
 from tl_datasets.errors import DataError, UsageError
 from tl_datasets.formats import (
@@ -31,7 +33,8 @@ from tl_datasets.frame import Frame
 from tl_datasets.frame_rules import FrameRules, apply_frame_rules
 from tl_datasets.label_maps import available_maps, load_label_map, source_maps
 from tl_datasets.options import checked_options
-from tl_datasets.read_report import ReadReport
+from tl_datasets.read_report import Event, ReadReport
+from tl_datasets.taxonomy import TRAFFIC_LIGHT, LabelStatus
 
 FORMATS: dict[str, Callable[..., Iterator[Frame]]] = {
     "acdc": acdc.read,
@@ -52,6 +55,10 @@ FORMATS: dict[str, Callable[..., Iterator[Frame]]] = {
 }
 # Arguments of a reader that are no options of the format.
 _NO_OPTIONS = frozenset({"source", "report", "images", "split"})
+# A frame without a light of which a detector learns that there is none.
+_COUNTS_AS_NEGATIVE = (pl.col("label_status") == LabelStatus.LABELLED) | (
+    (pl.col("label_status") == LabelStatus.PARTIAL) & pl.col("labelled_categories").list.contains(TRAFFIC_LIGHT)
+)
 Progress = Callable[[int, int | None], None]
 
 
@@ -108,8 +115,13 @@ def index(
         frames, source=name or _source_name(source), root=report.root.resolve(), content_hashes=report.content_hashes
     )
     if not len(catalog):
-        raise DataError(f"{source}: no frame in it; expected annotations in {format_name} form")
-    return apply_frame_rules(catalog, rules), report
+        happened = f" ({'; '.join(report.lines())})" if report.counts else ""
+        raise DataError(f"{source}: no frame in it{happened}; expected annotations in {format_name} form")
+    catalog = apply_frame_rules(catalog, rules)
+    has_light = (pl.col("category") == TRAFFIC_LIGHT) & ~pl.col("ignore")
+    if catalog.annotations.filter(has_light).is_empty() and len(catalog.frames.filter(_COUNTS_AS_NEGATIVE)):
+        report.add(Event.NO_LIGHT, source, detail="of KITTI itself: kitti_object" if format_name == "kitti" else "")
+    return catalog, report
 
 
 def _reader_of(format_name: str) -> tuple[Callable[..., Iterator[Frame]], FrameRules, dict[str, Any]]:
@@ -132,7 +144,9 @@ def _reader_of(format_name: str) -> tuple[Callable[..., Iterator[Frame]], FrameR
 
 def _source_name(source: Path) -> str:
     path = source.resolve()
-    return path.parent.name if path.name in {"data.yaml", "data.yml"} else path.stem if path.is_file() else path.name
+    if path.name in {"data.yaml", "data.yml", "obj.data"}:
+        return path.parent.name
+    return path.stem if path.is_file() else path.name
 
 
 def _with_sequences(frames: Iterator[Frame], sequence_regex: str) -> Iterator[Frame]:

@@ -1,7 +1,7 @@
 """JSON, YAML and XML files of other people, read so that every fault names its file and line.
 
-YAML is read with the booleans and whole numbers of YAML 1.2: `off`, `on`, `yes` and `no` stay words, because `off` is a
-lamp state; 012 is twelve, and 1_17 and 12:30 are words.
+YAML is read with the booleans of YAML 1.2: `off`, `on`, `yes` and `no` stay words, because `off` is a lamp state. So do
+012, 1_17 and 12:30, which YAML 1.1 takes for ten, 117 and 750.
 No tag makes a Python object, and a key that occurs twice in one mapping is a fault.
 XML is read without document type definitions and entities, so that a small file cannot grow in memory.
 """
@@ -160,7 +160,7 @@ class _Loader(_SafeLoader):  # type: ignore[misc, valid-type]
         if len(mapping) < len(node.value):
             seen = set()
             for key_node, _ in node.value:
-                key = self.construct_object(key_node, deep=True)  # 0 and 00 are one key
+                key = self.construct_object(key_node, deep=True)  # 0 and 0x0 are one key
                 if key in seen:
                     raise yaml.constructor.ConstructorError(
                         None, None, f"key '{key_node.value}' occurs twice", key_node.start_mark
@@ -171,15 +171,15 @@ class _Loader(_SafeLoader):  # type: ignore[misc, valid-type]
 
 _BOOLEAN = "tag:yaml.org,2002:bool"
 _WHOLE_NUMBER = "tag:yaml.org,2002:int"
-# More digits than Python writes out, and than any number of a label file has.
-_MOST_DIGITS = 4000
+# More than any number of a label file has, and few enough that Python writes them out in a message.
+_MOST_DIGITS = 3000
 
 
 def _whole_number(loader: _Loader, node: yaml.ScalarNode) -> int:
     text = loader.construct_scalar(node).replace("_", "")  # a tag may call any text a number
     if len(text) > _MOST_DIGITS:
         raise ValueError(f"a number of {len(text)} digits")
-    return int(text, {"0x": 16, "0o": 8}.get(text[:2], 10))
+    return int(text, 16 if text.startswith("0x") else 10)
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -187,7 +187,7 @@ _Loader.yaml_implicit_resolvers = {
     for first, resolvers in _Loader.yaml_implicit_resolvers.items()
 }
 _Loader.add_implicit_resolver(
-    _WHOLE_NUMBER, re.compile(r"^(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)$"), list("-+0123456789")
+    _WHOLE_NUMBER, re.compile(r"^(?:[-+]?(?:0|[1-9][0-9]*)|0x[0-9a-fA-F]+)$"), list("-+0123456789")
 )
 _Loader.add_constructor(_WHOLE_NUMBER, _whole_number)
 _Loader.add_implicit_resolver(_BOOLEAN, re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))

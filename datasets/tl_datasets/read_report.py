@@ -38,6 +38,10 @@ class Event(StrEnum):
     STATE_MISSING = "lights without a state file: state unknown"
     NO_LABEL_FILE = "images without a label file"
     NO_RECORD = "images without a record"
+    NO_LIGHT = (
+        "sets in which no light is labelled, whose frames count as negatives: if nobody looked for lights, use a label "
+        "map that says labelled_categories"
+    )
     LABEL_FILE_WITHOUT_IMAGE = "label files without an image"
     LISTED_WITHOUT_IMAGE = "names in lists of parts without a frame"
     NAMES_DIFFER = "label files that name another image than their own name does"
@@ -48,6 +52,7 @@ class Event(StrEnum):
     IMAGE_BROKEN = "frames dropped: image file does not open"
     IMAGE_NOT_CHECKED = "frames kept although their image file is missing"
     SIZE_ASSUMED = "frames with an assumed image size"
+    SIZE_UNUSUAL = "frames of another size than all of the data set: right only if their boxes were scaled too"
 
 
 @dataclass(slots=True)

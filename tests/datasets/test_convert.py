@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 
 import cv2
@@ -106,3 +107,60 @@ def test_an_existing_folder_is_left_alone(catalog, tmp_path):
 def test_an_empty_catalog_is_refused(catalog, tmp_path):
     with pytest.raises(DataError, match="no frames"):
         convert(catalog.filter("weather == 'rainy'"), "coco", tmp_path / "out")
+
+
+def test_a_link_to_an_empty_folder_stays_a_link(catalog, tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "out").symlink_to(tmp_path / "disk")
+    convert(catalog, "coco", tmp_path / "out")
+    assert (tmp_path / "out").is_symlink() and (tmp_path / "disk" / "conversion.json").is_file()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["disk", "original", "out"]
+
+
+def test_a_raw_frame_and_its_png_do_not_become_one_file(tmp_path):
+    """`a.tiff` is written as `a.png`, which may be a frame too."""
+    root = tmp_path / "original"
+    root.mkdir()
+    cv2.imwrite(str(root / "a.tiff"), np.full((8, 8), 2000, np.uint16))
+    cv2.imwrite(str(root / "a.png"), np.full((8, 8, 3), 7, np.uint8))
+    frames = [
+        Frame(frame_id="raw", path="a.tiff", width_px=8, height_px=8, annotations=(), pixel_format="bayer_grbg12"),  # type: ignore[arg-type]
+        Frame(frame_id="png", path="a.png", width_px=8, height_px=8, annotations=()),
+    ]
+    mixed = Catalog.from_frames(frames, source="mixed", root=root)
+    for format_name in WRITERS:
+        convert(mixed, format_name, tmp_path / format_name)
+        images = [path for path in (tmp_path / format_name).rglob("*") if path.suffix in {".png", ".tiff", ".jpg"}]
+        assert len({path.read_bytes() for path in images}) == 2, format_name
+
+
+@pytest.mark.parametrize(
+    ("images", "function", "message"),
+    [
+        ("copy", "shutil.copyfile", "cannot be a copy of .*1.png .No space left.; use --images link or none"),
+        ("link", "os.link", "cannot be a hard link to .*1.png .No space left.; use --images copy or none"),
+    ],
+)
+def test_an_image_that_cannot_be_placed(images, function, message, catalog, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left", "somewhere")
+
+    monkeypatch.setattr(function, full)
+    with pytest.raises(DataError, match=message):
+        convert(catalog, "coco", tmp_path / "out", images=images)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["original"]
+
+
+@pytest.mark.parametrize("format_name", WRITERS)
+def test_unlabelled_frames_alone_come_back_unlabelled_or_are_refused(draw_image, tmp_path, format_name):
+    draw_image(tmp_path / "original" / "a.png", 640, 360)
+    frame = Frame(frame_id="a", path="a.png", width_px=640, height_px=360, annotations=None)
+    catalog = Catalog.from_frames([frame], source="drawn", root=tmp_path / "original")
+    try:
+        convert(catalog, format_name, tmp_path / "out")
+    except DataError as error:
+        assert "nobody labelled a frame" in str(error)
+        assert not (tmp_path / "out").exists()
+    else:
+        again, _ = index(_source(format_name, tmp_path / "out"), format_name)
+        assert again.frames["label_status"].to_list() == ["unlabelled"]

@@ -34,13 +34,21 @@ def test_what_the_label_file_says_is_never_replaced(ruled):
 def test_a_folder_comes_before_a_word_for_all_and_the_first_expression_wins(ruled):
     rules = {
         "weather": "clear",
-        "weather_from_path": {"(^|/)Fog/": "foggy", "/": "rainy"},
+        "weather_from_path": {"(^|/)Fog/": "foggy", "(Fog|x)/": "rainy"},
         "time_of_day_from_path": {"night": "night"},
     }
     frames = ruled(rules, "Fog/a.jpg", "x/b.jpg", "c.jpg", "night.jpg")
     assert frames["weather"].to_list() == ["foggy", "rainy", "clear", "clear"]
     assert frames["time_of_day"].to_list() == [None, None, None, "night"]
     assert frames["condition_source"].to_list() == ["folder", "folder", "text", "folder"]
+
+
+def test_the_folder_that_is_read_counts_where_no_folder_in_it_does(make_catalog, make_frame, tmp_path):
+    frames = [make_frame(name, path=f"{name}.jpg") for name in ("a", "test/b")]
+    catalog = make_catalog(*frames, root=tmp_path / "valid")
+    rules = {"(^|/)valid/": "val", "(^|/)test/": "test"}
+    found = apply_frame_rules(catalog, FrameRules.model_validate({"split_from_path": rules})).frames
+    assert found["split"].to_list() == ["val", "test"]
 
 
 def test_no_rule_changes_nothing(ruled):
@@ -74,8 +82,21 @@ def test_copies_of_one_photo_are_one_sequence(ruled):
             1585998621323753353,
         ),
         ({"regex": r"(\d{8})", "unit": "%Y%m%d"}, "none.jpg", None),
+        ({"regex": r"t(\d+)?", "unit": "ns"}, "t.jpg", None),
+        ({"regex": r"(\d+)(?:-(\d+))?", "unit": "s_ns"}, "16.jpg", None),
+        ({"regex": r"(\d{8})(?:\.(\d))?", "unit": "%Y%m%d"}, "20200404.jpg", 1585958400 * S),
     ],
-    ids=["ns", "ms", "s with a fraction", "two groups", "a date with a fraction", "no match"],
+    ids=[
+        "ns",
+        "ms",
+        "s with a fraction",
+        "two groups",
+        "a date with a fraction",
+        "no match",
+        "a group that is not there",
+        "half of the time",
+        "a date without its fraction",
+    ],
 )
 def test_times_are_exact_to_the_nanosecond(rule, path, expected):
     assert TimestampRule.model_validate(rule).read(path) == expected
@@ -90,6 +111,17 @@ def test_a_pause_starts_a_new_sequence_whose_name_does_not_depend_on_later_frame
     assert ruled(rules, *paths, "a/300.jpg", "a/113.jpg")["sequence"].to_list()[:4] == names
 
 
+def test_a_pause_of_just_the_gap_is_none(ruled):
+    rules = {"timestamp_from_path": {"regex": r"\d+", "unit": "s"}, "sequence_gap_s": 5}
+    assert ruled(rules, "10.jpg", "15.jpg", "21.jpg")["sequence"].to_list() == [str(10 * S), str(10 * S), str(21 * S)]
+
+
+def test_a_pause_of_just_that_length_is_none(ruled):
+    rules = {"timestamp_from_path": {"regex": r"(\d+)\.jpg", "unit": "s"}, "sequence_gap_s": 5}
+    names = ruled(rules, "a/100.jpg", "a/105.jpg", "a/111.jpg")["sequence"].to_list()
+    assert names[0] == names[1] != names[2]
+
+
 def test_a_block_of_time_holds_all_cameras(ruled):
     rules = {"timestamp_from_path": {"regex": r"(\d+)\.jpg", "unit": "s"}, "sequence_block_s": 30}
     names = ruled(rules, "wide/60.jpg", "tele/89.jpg", "wide/90.jpg")["sequence"].to_list()
@@ -100,7 +132,7 @@ def test_faults_of_paths_say_which(ruled):
     rules = {"timestamp_from_path": {"regex": r"(\w+)\.jpg", "unit": "%Y"}, "sequence_gap_s": 5}
     with pytest.raises(DataError, match=r"frame 'abc\.jpg': .*expected a time in its name"):
         ruled(rules, "abc.jpg")
-    with pytest.raises(DataError, match=r"frame 'b\.png' \(and 0 more\): no time of capture"):
+    with pytest.raises(DataError, match=r"frame 'b\.png' \(and 0 more\): no time of capture, .*extends this one"):
         ruled(rules, "2020.jpg", "b.png")
 
 
@@ -110,9 +142,14 @@ def test_faults_of_paths_say_which(ruled):
         ({"sequence_from_path": "("}, "expected a regular expression"),
         ({"sequence_from_path": "(a)(b)(c)"}, "3 groups, expected two at most"),
         ({"sequence_gap_s": 5, "sequence_block_s": 30}, "cannot be combined"),
-        ({"sequence_gap_s": 0}, "greater than 0"),
+        ({"sequence_gap_s": 0}, "greater than or equal to 0.000000001"),
         ({"timestamp_from_path": {"regex": "a", "unit": "hours"}}, "unit 'hours': expected s, ms"),
         ({"timestamp_from_path": {"regex": "(a)", "unit": "s_ns"}}, "expected two groups"),
+        ({"timestamp_from_path": {"regex": "(a)", "unit": "%H:%M %z"}}, "a zone is not read"),
+        ({"sequence_gap_s": float("inf")}, "less than or equal to 1000000000"),
+        ({"sequence_block_s": 1e300}, "less than or equal to 1000000000"),
+        ({"sequence_block_s": 1e-12}, "greater than or equal to 0.000000001"),
+        ({"split_from_path": {"valid": ""}}, "at least 1 character"),
         ({"weather": "sunny"}, "Input should be"),
         ({"colour": "red"}, "Extra inputs"),
     ],

@@ -124,6 +124,15 @@ def test_an_empty_source_is_an_error(tmp_path, source):
         index(tmp_path / "empty.json", "coco")
 
 
+def test_where_every_frame_was_dropped_it_is_said_why(source):
+    for path in (source / "images").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(
+        DataError, match=r"no frame in it \(3 frames dropped: image file does not open, e\.g\. .*\); exp"
+    ):
+        index(source, "yolo", names="red", missing_images="drop")
+
+
 def test_a_broken_image_stops_the_reading_and_its_threads(source):
     (source / "images" / "Berlin_2.png").write_bytes(b"")
     with pytest.raises(ImageError, match=r"Berlin_2\.png"):

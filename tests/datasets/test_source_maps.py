@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tl_datasets.convert import convert
 from tl_datasets.errors import AnnotationError, DataError
 from tl_datasets.index import index
 from tl_datasets.label_maps import LabelFields, load_label_map, source_maps
+from tl_datasets.label_space import LabelSpace
 from tl_datasets.taxonomy import Pictogram, State
 
 ROW = "0.5 0.5 0.25 0.5"
@@ -99,6 +101,27 @@ def test_atlas(atlas: Path):
         ("off", "unknown"),
         ("red_yellow", "circle"),
     ]
+
+
+def test_atlas_is_written_with_its_own_classes(atlas: Path, tmp_path: Path):
+    """A label space in their order gives the class ids of the data set back."""
+    catalog, _ = index(atlas, "atlas")
+    space = LabelSpace.model_validate(
+        {
+            "classes": {
+                name: {"state": str(fields.state), "pictogram": str(fields.pictogram)}
+                for name, fields in meanings("atlas").items()
+            }
+        }
+    )
+    assert space.names == load_label_map("atlas").class_names
+    convert(catalog, "yolo", tmp_path / "out", label_space=space)
+    rows = [path.read_text().split() for path in (tmp_path / "out").rglob("*.txt")]
+    assert sorted(row[0] for row in rows if row) == ["16", "2", "3"]
+    again, report = index(tmp_path / "out", "atlas")
+    assert report.lines() == []
+    columns = ["state", "pictogram", "source_label"]
+    assert sorted(again.annotations.select(columns).rows()) == sorted(catalog.annotations.select(columns).rows())
 
 
 def test_atlas_with_a_name_that_tells_no_time(atlas: Path, draw_image):

@@ -16,8 +16,12 @@ from tl_datasets.taxonomy import LabelStatus
 BOX = "<bndbox><xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax><ymax>{}</ymax></bndbox>"
 
 
+# What tools write for every object without anybody looking.
+FLAGS = "<truncated>0</truncated><difficult>0</difficult><occluded>0</occluded>"
+
+
 def voc(*objects: tuple[str, tuple[float, float, float, float]], filename: str = "") -> str:
-    rows = "".join(f"<object><name>{name}</name>{BOX.format(*xyxy)}</object>" for name, xyxy in objects)
+    rows = "".join(f"<object><name>{name}</name>{FLAGS}{BOX.format(*xyxy)}</object>" for name, xyxy in objects)
     return (
         f"<annotation><filename>{filename}</filename><size><width>64</width><height>48</height></size>{rows}"
         "</annotation>"
@@ -47,6 +51,7 @@ def make(tmp_path, draw_image):
     [
         ("s2tld", "voc"),
         ("dawn", "voc"),
+        ("dawn_yolo", "yolo"),
         ("idd", "voc"),
         ("udacity_capstone_voc", "voc"),
         ("roboflow_voc", "voc"),
@@ -91,15 +96,20 @@ def test_s2tld(make):
         ("off", None, False),
         ("unknown", "other", True),
     ]
+    assert set(catalog.annotations.select("occluded", "truncated").rows()) == {(None, None)}
     # As they stand, although the boxes alone would look 1-based.
     assert catalog.boxes(0).tolist()[0] == [1, 2, 9, 48]
     assert report.counts == {}
     assert catalog.frames["weather"].to_list() == [None] * 3
 
 
-def test_a_frame_of_s2tld_without_a_time(make):
-    with pytest.raises(DataError, match=r"walk\.jpg.*no time of capture"):
-        index(make(s2tld(["walk"])), "s2tld")
+def test_a_frame_of_s2tld_without_a_time(make, tmp_path):
+    source = make(s2tld(["walk"]))
+    with pytest.raises(DataError, match=r"walk\.jpg.*no time of capture.*sequence_gap_s: null"):
+        index(source, "s2tld")
+    own = tmp_path / "own.yaml"
+    own.write_text("extends: s2tld\nframes: {sequence_gap_s: null, sequence_block_s: null}\n")
+    assert index(source, str(own))[0].frames["sequence"].to_list() == [None]
 
 
 # DAWN
@@ -123,15 +133,26 @@ def test_dawn(make):
     ]
     assert catalog.annotations["category"].to_list() == ["car", "pedestrian"] * 4
     assert report.counts == {(Event.BOX_ORIGIN, "0-based"): 1}
+    assert set(catalog.frames["label_status"]) == {LabelStatus.PARTIAL}
+    assert "traffic_light" not in catalog.frames["labelled_categories"].explode().to_list()
+
+
+def test_one_folder_of_dawn_says_the_same(make):
+    source = make({"Fog/a.jpg": None, "Fog/Fog_PASCAL_VOC/a.xml": voc(("car", (0, 1, 9, 9)))})
+    catalog, _ = index(source / "Fog", "dawn")
+    assert catalog.frames.select("frame_id", "weather", "condition_source").rows() == [("a", "foggy", "folder")]
 
 
 def test_the_yolo_files_of_dawn_are_read_with_a_place_holder(make):
     source = make({"Fog/a.jpg": None, "Fog/Fog_YOLO_darknet/a.txt": "2 0.5 0.5 0.1 0.1\n"})
-    options: dict[str, Any] = {"images": "Fog", "labels": "Fog/Fog_YOLO_darknet", "label_map": "dawn"}
-    catalog, _ = index(source, "yolo", **options, names="nothing,person,car")
+    options: dict[str, Any] = {"images": "Fog", "labels": "Fog/Fog_YOLO_darknet"}
+    catalog, _ = index(source, "dawn_yolo", **options, names="nothing,person,car")
     assert catalog.annotations["category"].to_list() == ["car"]
+    assert catalog.frames.select("weather", "condition_source").rows() == [("foggy", "folder")]
+    assert "traffic_light" not in catalog.frames["labelled_categories"].to_list()[0]
+    assert catalog.frames["label_status"].to_list() == [LabelStatus.PARTIAL]
     with pytest.raises(AnnotationError, match="they seem to count from 1"):
-        index(source, "yolo", **options, names="person,car")
+        index(source, "dawn_yolo", **options, names="person,car")
 
 
 # IDD
@@ -139,24 +160,29 @@ def test_the_yolo_files_of_dawn_are_read_with_a_place_holder(make):
 
 def test_idd(make):
     files: dict[str, str | None] = {}
-    for name in ("frontFar/drive_1/000451_r", "frontFar/drive_1/000452_r", "sideLeft/drive_2/000451_r"):
+    drive = "BLR-2018-03-22_17-39-26_2"
+    far, near = f"frontFar/{drive}_frontFar/000451_r", f"frontNear/{drive}_frontNear/000452_r"
+    for name in (far, near, "sideLeft/drive_2/000451_r"):
         files[f"JPEGImages/{name}.jpg"] = None
         files[f"Annotations/{name}.xml"] = voc(
-            ("traffic light", (1, 1, 9, 9)), ("autorickshaw", (2, 3, 64, 5)), ("animal", (2, 3, 4, 5))
+            ("traffic light", (1, 1, 9, 9)),
+            ("autorickshaw", (2, 3, 64, 5)),
+            ("vehicle fallback", (2, 3, 64, 5)),
+            ("animal", (2, 3, 4, 5)),
         )
     files["JPEGImages/highquality/drive_3/1.jpg"] = None
-    files["train.txt"] = "frontFar/drive_1/000451_r\nfrontFar/drive_1/000452_r\n"
+    files["train.txt"] = f"{far}\n{near}\n"
     files["val.txt"] = "sideLeft/drive_2/000451_r\n"
     files["test.txt"] = "highquality/drive_3/1\n"
     catalog, report = index(make(files), "idd")
     assert catalog.frames.select("frame_id", "split", "sequence", "label_status").rows() == [
-        ("frontFar/drive_1/000451_r", "train", "drive_1", LabelStatus.LABELLED),
-        ("frontFar/drive_1/000452_r", "train", "drive_1", LabelStatus.LABELLED),
+        (far, "train", drive, LabelStatus.LABELLED),  # the cameras of one drive are one sequence
+        (near, "train", drive, LabelStatus.LABELLED),
         ("highquality/drive_3/1", "test", "drive_3", LabelStatus.UNLABELLED),
         ("sideLeft/drive_2/000451_r", "val", "drive_2", LabelStatus.LABELLED),
     ]
     assert catalog.frames["weather"].null_count() == len(catalog)
-    assert set(catalog.annotations["category"]) == {"traffic_light", "other_vehicle"}
+    assert catalog.annotations["category"].to_list() == ["traffic_light", "other_vehicle", "other_vehicle"] * 3
     assert report.counts == {
         (Event.BOX_ORIGIN, "1-based"): 1,
         (Event.LABEL_DROPPED, "animal"): 3,
@@ -225,6 +251,12 @@ def test_roboflow(make):
         ("valid/b_png.rf.1234", "val", "b_png"),
     ]
     assert set(catalog.annotations.select("state", "pictogram").rows()) == {("red", "arrow_left")}
+    assert set(catalog.annotations.select("occluded", "truncated").rows()) == {(None, None)}
+
+
+def test_one_part_of_roboflow_is_that_part(make):
+    source = make({"valid/a_jpg.rf.1.jpg": None, "valid/a_jpg.rf.1.xml": voc(("red", (1, 2, 9, 9)))})
+    assert index(source / "valid", "roboflow_voc")[0].frames["split"].to_list() == ["val"]
 
 
 def test_roboflow_with_ordinary_words(make):

@@ -20,6 +20,7 @@ from tl_datasets.formats.image_files import ImageFiles, Located, MissingImages, 
 from tl_datasets.formats.place import Place
 from tl_datasets.formats.values import declared_side
 from tl_datasets.frame import Frame
+from tl_datasets.images import scan_images
 from tl_datasets.parsing import load_json
 from tl_datasets.read_report import Event, ReadReport
 from tl_datasets.taxonomy import ConditionSource, TimeOfDay, Weather
@@ -44,7 +45,7 @@ def read(
 
     Args:
         source: One JSON file; or the folder `gt_detection` or the one that holds it: then the files of all conditions
-            together, or where there are none those of each condition.
+            together, or where there are none those of each condition. Images that none of them names are counted.
         report: Takes the image root, content hashes and counts.
         images: The folder `rgb_anon`; None = beside `gt_detection`.
         split: Part of all frames; None = by folder.
@@ -66,7 +67,7 @@ def read(
     options: dict[str, Any] = {"label_map": label_map, "missing_images": missing_images, "on_bad_box": on_bad_box}
     parts = [
         _unlabelled(path, files)
-        if "_image_info" in path.name
+        if path.stem.endswith("_info")  # image_info, or images_info
         else coco.read(path, report=report, images=root, **options)
         for path in paths
     ]
@@ -84,6 +85,8 @@ def read(
                     continue
                 seen.add(frame.frame_id)
                 yield _described(frame, split, Place(path))
+        if source.is_dir():
+            _count_others(seen, root, report)
 
     return frames()
 
@@ -98,6 +101,17 @@ def _files(source: Path) -> list[Path]:
     raise UsageError(
         f"{source}: no instancesonly_*.json in it; expected the folder {_GROUND_TRUTH} or one of its files"
     )
+
+
+def _count_others(seen: set[str], root: Path, report: ReadReport) -> None:
+    """Count the images that no file names, such as the reference frames, by their part."""
+    found, left_out = scan_images(root)
+    for link in left_out:
+        report.add(Event.LINK_LEFT_OUT, link)
+    for path in found:
+        relative = path.relative_to(root)
+        if relative.with_suffix("").as_posix() not in seen:
+            report.add(Event.NO_RECORD, path, detail="/".join(relative.parts[:2]))
 
 
 def _unlabelled(path: Path, files: ImageFiles) -> Iterator[Frame]:

@@ -8,25 +8,23 @@ read; one of state None has no colour key. Frames without a part go to `train`.
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tl_datasets.catalog import Catalog
 from tl_datasets.errors import DataError
 from tl_datasets.formats.bdd100k import RECORDING
 from tl_datasets.formats.image_names import image_names
-from tl_datasets.formats.write_report import BOX_FIELDS, FRAME_FIELDS, WriteReport
+from tl_datasets.formats.lost_fields import lose_box_fields, lose_frame_fields
+from tl_datasets.formats.write_report import WriteReport
 from tl_datasets.frame import Annotation, Frame
 from tl_datasets.images import write_whole
-from tl_datasets.taxonomy import TRAFFIC_LIGHT, ConditionSource, Scene, State, TimeOfDay, Weather
+from tl_datasets.taxonomy import TRAFFIC_LIGHT, ConditionSource, LabelStatus, Scene, State, TimeOfDay, Weather
 
 _PARTS = ("train", "val", "test")
 _COLOURS = {State.RED: "R", State.YELLOW: "Y", State.GREEN: "G"}
 _NO_COLOUR = "NA"
 _OTHER_WORDS = {Scene.GAS_STATION: "gas stations", TimeOfDay.DAWN_DUSK: "dawn/dusk"}
-# What a record has a place for; single values are counted by `_count_frame` and `_count_box`.
-_HELD_FRAME = frozenset({"weather", "scene", "time_of_day", "sequence", "split", "condition_source"})
-_HELD_BOX = frozenset({"category", "state", "occluded", "truncated", "ignore", "source_label"})
 
 
 def write(catalog: Catalog, out: Path, *, report: WriteReport) -> list[str]:
@@ -46,25 +44,26 @@ def write(catalog: Catalog, out: Path, *, report: WriteReport) -> list[str]:
         DataError: No frame is labelled.
     """
     splits = [split if split in _PARTS else "train" for split in catalog.frames["split"]]
-    names = image_names(catalog, report, flat=True)
+    is_labelled = catalog.frames["label_status"] != LabelStatus.UNLABELLED
+    written_parts = {split for split, labelled in zip(splits, is_labelled, strict=True) if labelled}
+    if not written_parts:
+        raise DataError("no frame of the catalog is labelled; expected at least one to write as BDD100K")
+    # An image without a record is found by the records of its folder.
+    comes_back = [split in written_parts for split in splits]
+    names = image_names(catalog, WriteReport(), flat=True)
     records: dict[str, list[dict[str, Any]]] = {}
-    for frame, name, split in zip(catalog.iter_frames(), names, splits, strict=True):
+    for frame, name, split, is_back in zip(catalog.iter_frames(), names, splits, comes_back, strict=True):
+        if not is_back:
+            report.lose("frame")
+            continue
+        report.lose("frame.frame_id", PurePosixPath(name).stem != frame.frame_id)
         _count_frame(frame, name, split, report)
         if frame.annotations is not None:
             records.setdefault(split, []).append(_record(frame, name, report))
-    if not records:
-        raise DataError("no frame of the catalog is labelled; expected at least one to write as BDD100K")
     for split, found in records.items():
         path = out / "labels" / "det_20" / f"det_{split}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, json.dumps(found))
-    # An image without a record is found by the records of its folder.
-    report.lose("frame", sum(split not in records for split in splits))
-    report.lose_fields(
-        catalog,
-        frame=[name for name in FRAME_FIELDS if name not in _HELD_FRAME],
-        box=[name for name in BOX_FIELDS if name not in _HELD_BOX],
-    )
     return [f"images/100k/{split}/{name}" for split, name in zip(splits, names, strict=True)]
 
 
@@ -118,23 +117,38 @@ def _word(value: Scene | TimeOfDay | Weather | None) -> str | None:
 
 
 def _count_frame(frame: Frame, name: str, split: str, report: WriteReport) -> None:
-    """Count the conditions, sequence and part that do not come back."""
-    report.lose("frame.split", frame.split != split)
+    """Count what of a frame does not come back."""
     recording = RECORDING.match(name)
-    report.lose("frame.sequence", frame.sequence != (recording[0] if recording else None))
     has_record = frame.annotations is not None
     kept = {
-        "weather": frame.weather if has_record and frame.weather is not Weather.SANDSTORM else None,
-        "scene": frame.scene if has_record else None,
-        "time_of_day": frame.time_of_day if has_record else None,
+        "weather": None if frame.weather is Weather.SANDSTORM else frame.weather,
+        "scene": frame.scene,
+        "time_of_day": frame.time_of_day,
     }
-    source = ConditionSource.ANNOTATED if any(kept.values()) else None
-    for field, value in {**kept, "condition_source": source}.items():
-        report.lose(f"frame.{field}", getattr(frame, field) != value)
+    again = Frame(
+        frame_id=frame.frame_id,
+        path=frame.path,
+        width_px=frame.width_px,
+        height_px=frame.height_px,
+        annotations=None,
+        sequence=recording[0] if recording else None,
+        split=split,
+        condition_source=ConditionSource.ANNOTATED if has_record and any(kept.values()) else None,
+        **(kept if has_record else {}),
+    )
+    lose_frame_fields(report, frame, again)
 
 
 def _count_box(annotation: Annotation, report: WriteReport) -> None:
-    is_light = annotation.category == TRAFFIC_LIGHT
-    held = is_light and (annotation.state is State.UNKNOWN or annotation.state in _COLOURS)
-    report.lose("box.state", annotation.state is not None and not held)
-    report.lose("box.source_label", annotation.source_label != _category(annotation))
+    """Count what of a box does not come back."""
+    state = annotation.state if annotation.category == TRAFFIC_LIGHT else None
+    again = Annotation(
+        xyxy=annotation.xyxy,
+        category=annotation.category,
+        state=state if state is None or state in _COLOURS else State.UNKNOWN,
+        occluded=annotation.occluded,
+        truncated=annotation.truncated,
+        ignore=annotation.ignore,
+        source_label=_category(annotation),
+    )
+    lose_box_fields(report, annotation, again)

@@ -89,7 +89,7 @@ def read(
     """
     root = _label_root(Path(source))
     image_root = _image_root(root.parent, images, variant)
-    label_files = {path.name.removesuffix(_POLYGONS): path for path in sorted(root.rglob(f"*{_POLYGONS}"))}
+    label_files = _label_files(root, report)
     if not label_files:
         raise AnnotationError(root, f"no *{_POLYGONS} below it; expected gtFine/<split>/<city>/*{_POLYGONS}")
     files = ImageFiles(root=image_root, missing=missing_images, report=report)
@@ -128,6 +128,22 @@ def _label_root(source: Path) -> Path:
         if candidate.is_dir():
             return candidate
     raise UsageError(f"{source}: expected the folder gtFine, or the one that holds it")
+
+
+def _label_files(root: Path, report: ReadReport) -> dict[str, Path]:
+    """The label file of each scene."""
+    found, left_out = scan_images(root, {".json"})
+    for link in left_out:
+        report.add(Event.LINK_LEFT_OUT, link)
+    label_files: dict[str, Path] = {}
+    for path in found:
+        scene = path.name.removesuffix(_POLYGONS)
+        if scene == path.name:
+            continue
+        if scene in label_files:
+            raise AnnotationError(path, f"{label_files[scene]} is of the same scene; expected one file: remove one")
+        label_files[scene] = path
+    return label_files
 
 
 def _image_root(base: Path, images: Path | str | None, variant: Variant | None) -> Path:

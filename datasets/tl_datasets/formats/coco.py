@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tl_datasets.catalog import Catalog
 from tl_datasets.errors import show
@@ -44,6 +44,7 @@ def read(
     split: str | None = None,
     label_map: str = "traffic_light_names",
     attributes: bool = True,
+    box_convention: Literal["continuous", "inclusive"] = "continuous",
     missing_images: MissingImages = "error",
     on_bad_box: OnBadBox = "error",
 ) -> Iterator[Frame]:
@@ -57,6 +58,8 @@ def read(
         split: Part of all frames; None = the attribute `split` of each image.
         label_map: What the category names mean.
         attributes: Read the attributes of images and annotations that we know.
+        box_convention: "continuous" = width and height as COCO defines them; "inclusive" = the file was made from
+            inclusive corners by plain differences, as some BDD100K files in COCO form, and lacks a pixel in each.
         missing_images: "error"; "drop" to leave the frame out; "keep" to take it with its declared size.
         on_bad_box: "error", or "drop" to count and leave out boxes without area inside the image.
 
@@ -70,6 +73,7 @@ def read(
     boxes, meanings = document.annotations, document.meanings
     root = find_image_root(document, None if images is None else Path(images), required=missing_images == "error")
     report.root, report.total = root, len(document.images)
+    extra_px = 1 if box_convention == "inclusive" else 0
     files = ImageFiles(root=root, missing=missing_images, report=report)
 
     def located() -> Iterator[tuple[tuple[str, dict[str, Any], Place], Located]]:
@@ -89,7 +93,7 @@ def read(
             found = [
                 annotation
                 for item in boxes.get(image_id, [])
-                if (annotation := _annotation(item, meanings, image, attributes, on_bad_box, report, path))
+                if (annotation := _annotation(item, meanings, image, attributes, extra_px, on_bad_box, report, path))
             ]
             if status is LabelStatus.UNLABELLED and boxes.get(image_id):
                 raise where.error("label_status is unlabelled but it has annotations; expected none")
@@ -217,6 +221,7 @@ def _annotation(
     meanings: Mapping[str, tuple[str, LabelFields | str]],
     image: Sized,
     with_attributes: bool,
+    extra_px: int,
     on_bad_box: OnBadBox,
     report: ReadReport,
     path: Path,
@@ -233,7 +238,7 @@ def _annotation(
     known = read_annotation_attributes(attributes, where)
     fields = {**meaning.as_arguments, "truncated": None, "source_label": word, **known}
     fitted = fit_box(
-        (x, y, x + w, y + h),
+        (x, y, x + w + extra_px, y + h + extra_px),
         image.width_px,
         image.height_px,
         truncated=fields.pop("truncated"),

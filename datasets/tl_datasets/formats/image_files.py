@@ -59,7 +59,8 @@ class ImageFiles:
         missing: What happens to a frame without an image.
         report: Takes the counts.
         pixel_format: How raw sensor frames are coded; None = ordinary images.
-        assumed_size: (width, height) of a kept frame whose size is not declared; None = that is an error.
+        assumed_size: (width, height) that all images of the data set have, where the size is not declared: a kept frame
+            has it, and an image of another size is counted. None = a kept frame without a declared size is an error.
         hint: Put after the message about a missing image (see `ImageIndex.about_links`).
     """
 
@@ -126,6 +127,8 @@ class ImageFiles:
             if facts is not None:
                 declared = facts.width_px if width is None else width, facts.height_px if height is None else height
                 check_size(facts, *declared, image=image.path, where=image.where)
+                if image.declared == (None, None) and self.assumed_size not in (None, declared):
+                    self.report.add(Event.SIZE_UNUSUAL, image.where, detail=f"{facts.width_px}x{facts.height_px}")
                 yield item, Sized(image.path, *facts)
                 continue
             if width is None or height is None:

@@ -37,6 +37,7 @@ class _Item(NamedTuple):
     path: str
     label_file: Path
     split: str | None
+    has_labels: bool
 
 
 def read(
@@ -74,7 +75,7 @@ def read(
     parts = _parts(source, images, labels)
     root = parts[0].images if len(parts) == 1 else source
     items, lost = _items(source, parts, root, report)
-    if missing is None and items and not any(item.label_file.is_file() for item in items):
+    if missing is None and items and not any(item.has_labels for item in items):
         raise AnnotationError(
             root,
             f"none of {len(items)} images has a label file, expected for example {items[0].label_file}; set images=DIR "
@@ -86,7 +87,7 @@ def read(
 
     def located() -> Iterator[tuple[_Item, Located]]:
         for item in items:
-            if not item.label_file.is_file():
+            if not item.has_labels:
                 report.add(Event.NO_LABEL_FILE, item.label_file)
             image = files.locate(item.path, Place(root / item.path))
             if image is not None:
@@ -94,13 +95,13 @@ def read(
         for label_file in lost:
             image = files.absent(label_file.with_suffix(".png").name, Place(label_file))
             if image is not None:
-                yield _Item(image.path, label_file, None), image
+                yield _Item(image.path, label_file, None, True), image
 
     def frames() -> Iterator[Frame]:
         for item, image in files.sized(located()):
             frame_id = image.path.rpartition(".")[0]
             found = () if missing == "negative" else None
-            if item.label_file.is_file():
+            if item.has_labels:
                 rows = read_rows(item.label_file)
                 boxes = [_annotation(row, image, words, on_bad_box, report) for row in rows]
                 found = tuple(box for box in boxes if box is not None)
@@ -172,20 +173,20 @@ def _items(source: Path, parts: list[_Part], root: Path, report: ReadReport) -> 
     spellings: dict[str, str] = {}
     for part in parts:
         found, links = scan_images(part.images)
-        for link in links:
+        label_files, label_links = scan_images(part.labels, {".txt"}) if part.labels.is_dir() else ([], [])
+        for link in (*links, *label_links):
             report.add(Event.LINK_LEFT_OUT, link)
+        without_image = dict.fromkeys(label_files)
         check_stems(found)
-        expected = set()
         for image in found:
             name = image.relative_to(part.images).with_suffix("")
             path = image.relative_to(root).as_posix()
             label_file = part.labels / f"{name}.txt"
-            expected.add(label_file)
-            items.append(_Item(path, label_file, part.split))
+            items.append(_Item(path, label_file, part.split, label_file in without_image))
+            without_image.pop(label_file, None)
             if part.split is None:
                 spellings.setdefault(name.as_posix(), path)
-        if part.labels.is_dir():
-            lost += [path for path in scan_images(part.labels, {".txt"})[0] if path not in expected]
+        lost += without_image
     lists = [source / "ImageSets" / name for name in sorted(LIST_NAMES)]
     split_of = read_split_lists([(path, "") for path in lists if path.is_file()], spellings, report)
     return [item._replace(split=split_of.get(item.path, item.split)) for item in items], lost

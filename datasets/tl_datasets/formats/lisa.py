@@ -87,8 +87,9 @@ def read(
     for file in files:
         _columns(*next(iter_rows(file, ";,"), (Place(file), [])))
     root = report.root = image_root(images, [_archive_root(source)], source)
-    clips = _list_clips(root, report)
-    library = ImageFiles(root=root, missing=missing_images, report=report)
+    index = ImageIndex(root, report)
+    clips = _list_clips(index, report)
+    library = ImageFiles(root=root, missing=missing_images, report=report, hint=index.about_links())
     words = Translator(load_label_map(label_map), source)
 
     def located() -> Iterator[tuple[tuple[str, list[_Mark]], Located]]:
@@ -188,14 +189,15 @@ def _archive_root(source: Path) -> Path:
     return inside.parent.parent if inside.parent.name == "Annotations" else inside.parent
 
 
-def _list_clips(root: Path, report: ReadReport) -> dict[str, dict[str, str]]:
+def _list_clips(index: ImageIndex, report: ReadReport) -> dict[str, dict[str, str]]:
     """Image path by frame name, for each clip.
 
     Raises:
         DataError: Two images have the name of one frame.
     """
+    root = index.root
     clips: dict[str, dict[str, str]] = {}
-    for path in ImageIndex(root, report).paths:
+    for path in index.paths:
         pure = PurePosixPath(path)
         if not _NAME.fullmatch(pure.stem):
             continue  # no frame of this data set

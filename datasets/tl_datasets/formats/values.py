@@ -83,6 +83,8 @@ def declared_side(value: Any, name: str, where: Place) -> int | None:
 def _number(value: Any) -> float | None:
     if not isinstance(value, str | int | float) or isinstance(value, bool):
         return None
+    if isinstance(value, str) and "_" in value:  # Python reads 1_9 as 19
+        return None
     try:
         return float(value)
     except (ValueError, OverflowError):

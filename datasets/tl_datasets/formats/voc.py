@@ -36,6 +36,7 @@ def read(
     label_map: str = "traffic_light_names",
     origin: Origin = "auto",
     attributes: bool = True,
+    flags: bool = True,
     nothing_label: str | None = None,
     missing: Literal["unlabelled", "negative"] | None = None,
     missing_images: MissingImages = "error",
@@ -53,6 +54,7 @@ def read(
         origin: "1" = 1-based inclusive as in the standard, "0" = 0-based continuous as most tools write; "auto" = what
             a file of ours declares, else told from all boxes of the set and reported.
         attributes: Read the attributes of images and objects that we know.
+        flags: Read `truncated` and `occluded`; false where a tool wrote 0 for each object without anybody looking.
         nothing_label: Class name of objects that mean "nothing in view" and span the image; they are counted and left
             out. None = there is no such name.
         missing: What an image without an XML file is. None = unlabelled, but an error if no image has one.
@@ -72,6 +74,7 @@ def read(
     objects = ObjectReader(
         words=words,
         attributes=attributes,
+        flags=flags,
         nothing_label=None if nothing_label is None else normalise_word(nothing_label),
         on_bad_box=on_bad_box,
         report=report,

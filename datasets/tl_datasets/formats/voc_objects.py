@@ -38,6 +38,7 @@ class ObjectReader:
     Attributes:
         words: What class names mean; collects unknown ones.
         attributes: Whether to read the attributes that we know.
+        flags: Whether `truncated` and `occluded` say something.
         nothing_label: Normal form of the class name that means "nothing in view"; None = there is none.
         on_bad_box: What happens to boxes without area inside the image.
         report: Takes the counts.
@@ -48,11 +49,12 @@ class ObjectReader:
         *,
         words: Translator,
         attributes: bool,
+        flags: bool,
         nothing_label: str | None,
         on_bad_box: OnBadBox,
         report: ReadReport,
     ):
-        self.words, self.attributes, self.nothing_label = words, attributes, nothing_label
+        self.words, self.attributes, self.flags, self.nothing_label = words, attributes, flags, nothing_label
         self.on_bad_box: OnBadBox = on_bad_box
         self.report = report
 
@@ -83,8 +85,8 @@ class ObjectReader:
                 continue
             fields = {
                 **meaning.as_arguments,
-                "occluded": item.occluded,
-                "truncated": item.truncated,
+                "occluded": item.occluded if self.flags else None,
+                "truncated": item.truncated if self.flags else None,
                 "source_label": item.name,
                 **self._attributes(item),
             }

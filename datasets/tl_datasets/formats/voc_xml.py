@@ -75,12 +75,16 @@ def load_voc(path: Path) -> VocFile:
             f"the document is <{root.tag[:80]}>, expected <annotation> of Pascal VOC; is it of another format? "
             "Name the folder of the VOC files with annotations=DIR"
         )
+    objects = root.findall("object")
+    strays = sum(element.tag.lower() == "object" for element in root.iter()) - len(objects)
+    if strays:
+        raise where.error(f"{strays} objects that are no <object> directly in <annotation>; expected all of them there")
     size = _child(root, "size", where)
     filename = _text(root, "filename", where)
     return VocFile(
         filename=None if filename is None else filename.replace("\\", "/").rpartition("/")[2] or None,
         declared=(None, None) if size is None else (_side(size, "width", where), _side(size, "height", where)),
-        objects=tuple(_object(element, where.at("object", n)) for n, element in enumerate(root.findall("object"), 1)),
+        objects=tuple(_object(element, where.at("object", n)) for n, element in enumerate(objects, 1)),
         attributes=_attributes(root, where),
         where=where,
     )

@@ -50,7 +50,7 @@ def read(
     """Read a YOLO data set.
 
     Args:
-        source: A data.yaml, a folder with one, or a folder with images and labels.
+        source: A data.yaml or an obj.data of Darknet, a folder with one, or a folder with images and labels.
         report: Takes the image root, content hashes and counts.
         images: For a data.yaml the folder that its paths are relative to; else the folder with the images.
         labels: Folder with the label files, where it is not `labels` beside `images`; relative to `source` or to the
@@ -59,7 +59,7 @@ def read(
             `names`. None = those of the data.yaml, of classes.txt or obj.names beside the labels, or of the label map.
         label_map: What the class names mean.
         split: Part of all frames; replaces what a data.yaml says.
-        parts: Keys of the data.yaml to read, such as val,test; None = all that it names.
+        parts: Keys of the data.yaml or obj.data to read, such as val,test; None = all that it names.
         missing: What an image without a text file is. None = unlabelled, but an error if no image has one.
         states: Folder of state side files.
         states_map: Label map for the values in them.

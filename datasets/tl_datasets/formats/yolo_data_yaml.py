@@ -1,4 +1,4 @@
-"""A data.yaml: class names, and the images of each part.
+"""A data.yaml, or the obj.data of Darknet: class names, and the images of each part.
 
 It is somebody else's file: nothing in it is executed or downloaded, and no image outside the root is taken.
 The root is the folder of the data.yaml joined with its `path`, unless the caller names another one.
@@ -6,12 +6,14 @@ The root is the folder of the data.yaml joined with its `path`, unless the calle
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tl_datasets.errors import ImageError, UsageError, show
 from tl_datasets.formats.place import Place
+from tl_datasets.formats.yolo_darknet import load_darknet, without_data_folder
 from tl_datasets.formats.yolo_items import Item, Layout, label_file_of, label_folder_of
 from tl_datasets.formats.yolo_parts import find_parts
 from tl_datasets.images import about_links, resolve_inside, scan_images
@@ -38,7 +40,8 @@ def read_data_yaml(
         UsageError: A part or the folder `images` does not exist.
     """
     where = Place(path)
-    data = load_yaml(path)
+    is_darknet = path.suffix.lower() == ".data"
+    data = load_darknet(path, with_names=class_names is None) if is_darknet else load_yaml(path)
     if not isinstance(data, dict):
         raise where.error("expected a mapping with train, val and names")
     if "kpt_shape" in data:
@@ -58,7 +61,8 @@ def read_data_yaml(
             relative = image.file.relative_to(root).as_posix()
             if relative in items and items[relative].split != part.split:
                 raise where.error(
-                    f"image '{relative}' is in {items[relative].split} and in {part.split}; expected one part"
+                    f"image '{relative}' is in {items[relative].split} and in {part.split}; expected one part, "
+                    "or name the parts to read with parts=..."
                 )
             named = image.file.relative_to(image.folder).as_posix() if below_parts else relative
             item = Item(
@@ -103,7 +107,8 @@ def _declared_names(data: dict[str, Any], where: Place) -> tuple[str, ...] | Non
         names = _names_by_id(data["names"], "names")
     except UsageError as error:
         raise where.error(str(error)) from error
-    if count is not None and count != len(names) and str(count).strip() != str(len(names)):
+    as_text = count.strip() if isinstance(count, str) else None
+    if count is not None and count != len(names) and as_text != str(len(names)):
         raise where.error(f"nc is {show(count)} but names has {len(names)}; expected the same number")
     return names
 
@@ -114,8 +119,10 @@ def _root(data: dict[str, Any], where: Place, images: Path | None) -> Path:
             raise UsageError(f"images: no folder '{images}'")
         return images.resolve()
     folder = where.file.parent.resolve()
-    below = str(data.get("path") or "")
-    root = _existing(folder, below)
+    below = data.get("path") or ""
+    if not isinstance(below, str | int):  # a folder may be named 2024
+        raise where.error(f"path {show(below)}, expected a folder")
+    root = _existing(folder, str(below))
     if root is None or not root.is_dir():
         raise where.error(f"path {show(below)}: no such folder in {folder}; set images=DIR")
     if not root.is_relative_to(folder):
@@ -158,7 +165,7 @@ def _no_image(entry: str) -> str:
 
 
 def _named_place(entry: str, root: Path, where: Place) -> Path:
-    tries = [entry]
+    tries = without_data_folder(entry)
     while tries[-1].startswith("../"):
         tries.append(tries[-1][3:])
     # Exports of Roboflow write ../train/images for what lies beside the data.yaml.
@@ -182,9 +189,10 @@ def _listed_images(listing: Path, root: Path) -> Iterator[_Named]:
         where = Place(listing, line=line)
         base = listing.parent if entry.startswith("./") else root
         try:
-            image = resolve_inside(root, str(base / entry.replace("\\", "/")))
+            tries = [resolve_inside(root, str(base / way)) for way in without_data_folder(entry.replace("\\", "/"))]
         except ImageError as error:
             raise where.error(f"{show(entry)} leaves {root}; set images=DIR to a folder above") from error
+        image = next((image for image in tries if image.is_file()), tries[0])
         yield _Named(image, image.parent, where)
 
 
@@ -211,16 +219,19 @@ def _names_by_id(names: Any, where: str) -> tuple[str, ...]:
     """Class names from a list, or a mapping of ids to names."""
     if isinstance(names, dict):
         try:
-            by_id = {_class_id(key): str(value) for key, value in names.items()}
+            by_id = {_class_id(key): value for key, value in names.items()}
         except (TypeError, ValueError) as error:
             raise UsageError(f"{where}: {error}; expected ids 0, 1, 2 ... as keys") from error
         if sorted(by_id) != list(range(len(names))):
             raise UsageError(f"{where}: ids {show(sorted(by_id))}, expected 0 to {len(names) - 1} without a gap")
-        result = tuple(by_id[index] for index in range(len(names)))
-    elif isinstance(names, list | tuple):
-        result = tuple(str(name) for name in names)
-    else:
+        names = [by_id[index] for index in range(len(names))]
+    if not isinstance(names, list | tuple):
         raise UsageError(f"{where}: {show(names)}, expected a list of class names or a mapping id: name")
+    for name in names:
+        # Not what is nested: written out, a few lines of YAML may be endless.
+        if not isinstance(name, str | int | float | datetime.date):
+            raise UsageError(f"{where}: name {show(name)}, expected a text")
+    result = tuple(map(str, names))
     if not result or len(set(result)) != len(result):
         raise UsageError(f"{where}: {show(list(result))}, expected at least one name and none twice")
     return result

@@ -1,4 +1,4 @@
-"""Where the images, label files and class names of a YOLO data set lie: a data.yaml, or plain folders."""
+"""Where the images, label files and class names of a YOLO data set lie: a data.yaml, an obj.data, or plain folders."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tl_datasets.errors import AnnotationError, ImageError, UsageError
 from tl_datasets.formats.place import Place
+from tl_datasets.formats.yolo_darknet import FILE_NAME
 from tl_datasets.formats.yolo_data_yaml import class_names_from, read_data_yaml
 from tl_datasets.formats.yolo_items import Item, Layout, label_file_of, label_folder_of
 from tl_datasets.images import IMAGE_SUFFIXES, about_links, scan_images
@@ -23,7 +24,7 @@ def find_layout(
     """Find the images and their label files.
 
     Args:
-        source: A data.yaml, a folder with one, or a folder with images and labels.
+        source: A data.yaml or an obj.data of Darknet, a folder with one, or a folder with images and labels.
         images: For a data.yaml the folder that its paths are relative to; else the folder with the images.
         labels: Folder with the label files; with it, a data.yaml in the folder is not looked at.
         names: Class names, given by hand.
@@ -35,9 +36,10 @@ def find_layout(
         UsageError: A folder does not exist.
     """
     given = None if names is None else class_names_from(names, "names")
-    if source.is_dir() and labels is None and (source / "data.yaml").is_file():
-        source = source / "data.yaml"
-    if source.suffix.lower() in {".yaml", ".yml"}:
+    if source.is_dir() and labels is None:
+        named = (source / name for name in ("data.yaml", FILE_NAME))
+        source = next((file for file in named if file.is_file()), source)
+    if source.suffix.lower() in {".yaml", ".yml", ".data"} and not source.is_dir():
         if labels is not None:
             raise UsageError("labels: applies to plain folders; a data.yaml finds its label files by itself")
         return read_data_yaml(source, images, given, parts)

@@ -29,7 +29,7 @@ def make_file(tmp_path: Path, draw_image):
             draw_image(tmp_path / "rgb_anon" / image, 64, 48)
         records = [{"id": i + 1000, "file_name": name, "width": 64, "height": 48} for i, name in enumerate(images)]
         document = {"images": records, "categories": [{"id": key, "name": word} for key, word in NAMES.items()]}
-        if "image_info" not in name:
+        if not name.endswith("_info.json"):
             document["annotations"] = [
                 {"id": n + 1, "image_id": image + 1000, "category_id": category, "bbox": bbox, "iscrowd": 0}
                 for n, (image, category, bbox) in enumerate(boxes)
@@ -81,6 +81,21 @@ def test_no_frame_says_anything_about_lights(make_file, tmp_path):
     assert "traffic_light" not in frames[NIGHT].labelled_categories
     assert len(frames[NIGHT].labelled_categories) == 8
     assert (frames[TEST].annotations, frames[TEST].label_status) == (None, LabelStatus.UNLABELLED)
+
+
+def test_the_other_name_of_the_list_of_the_test_part(make_file, tmp_path):
+    make_file("instancesonly_test_images_info.json", [TEST])
+    assert read_all(tmp_path)[0][TEST].annotations is None
+
+
+def test_images_that_no_file_names_are_counted(make_file, tmp_path, draw_image):
+    path = make_file("instancesonly_train_gt_detection.json", [FOG])
+    for image in (REFERENCE, TEST):
+        draw_image(tmp_path / "rgb_anon" / image, 64, 48)
+    frames, report = read_all(tmp_path)
+    assert set(frames) == {FOG}
+    assert report.counts == {(Event.NO_RECORD, "snow/train_ref"): 1, (Event.NO_RECORD, "snow/test"): 1}
+    assert read_all(path)[1].counts == {}  # who names one file wants that one
 
 
 def test_the_rain_file_that_holds_all_conditions(make_file, tmp_path):

@@ -229,6 +229,13 @@ def test_missing_images(dataset):
     assert catalog.frame(1).height_px == 720
 
 
+def test_resized_images_are_counted(dataset, draw_image):
+    """The boxes do not follow: those of a half as large copy lie elsewhere."""
+    draw_image(dataset / "rgb" / "test" / "24070.png", 640, 360)
+    report = index(dataset, "bstld")[1]
+    assert report.counts == {(Event.SIZE_UNUSUAL, "640x360"): 1}
+
+
 def test_broken_image(dataset):
     (dataset / "rgb" / "test" / "24070.png").write_text("no image")
     with pytest.raises(ImageError, match=r"24070.png: does not open"):
@@ -498,6 +505,24 @@ def test_the_official_reader_would_agree(tmp_path, dataset):
     records = yaml.load((out / "train.yaml").read_text(), Loader=yaml.SafeLoader)
     assert records[0]["boxes"] == yaml.safe_load(TRAIN)[0]["boxes"]
     assert records[1]["boxes"] == []
+
+
+def test_states_and_shapes_without_a_word(tmp_path, make_frame, make_catalog, draw_image):
+    """Red and yellow together is "stop" either way; a shape that has no word becomes the plain colour."""
+    draw_image(tmp_path / "a.png", 1280, 720)
+    boxes = (
+        Annotation(xyxy=(1, 2, 3, 4), state=State.RED_YELLOW, pictogram=Pictogram.ARROW_LEFT, occluded=False),
+        Annotation(xyxy=(5, 6, 7, 8), state=State.GREEN, pictogram=Pictogram.TRAM, occluded=False),
+        Annotation(xyxy=(9, 2, 12, 4), state=State.UNKNOWN, pictogram=Pictogram.TRAM, occluded=False, aspects=3),
+    )
+    report = WriteReport()
+    bstld_write.write(make_catalog(make_frame("a", annotations=boxes)), tmp_path, report=report)
+    (frame,) = bstld.read(tmp_path / "labels.yaml", report=ReadReport())
+    assert [(light.state, light.pictogram, light.source_label) for light in frame.annotations or ()] == [
+        ("red", "arrow_left", "RedLeft"),
+        ("green", "circle", "Green"),
+    ]
+    assert report.to_dict() == {"box.source_label": 2, "box": 1, "box.pictogram": 1, "box.state": 1}
 
 
 def test_a_catalog_without_frames_to_write(tmp_path, make_frame, make_catalog):

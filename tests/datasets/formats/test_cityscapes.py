@@ -181,6 +181,24 @@ def test_links_out_of_the_images_are_left_out(make_set, tmp_path_factory, draw_i
     assert (len(frames), report.count(Event.LINK_LEFT_OUT)) == (1, 1)
 
 
+def test_a_label_file_that_is_a_link_out_is_left_out(make_set, tmp_path_factory):
+    source = make_set([LIGHT], (f"train/aachen/{SCENE}", "train/aachen/aachen_000004_000019"))
+    label_file = source / "gtFine" / "train" / "aachen" / f"{SCENE}_gtFine_polygons.json"
+    label_file.symlink_to(label_file.rename(tmp_path_factory.mktemp("outside") / "x.json"))
+    frames, report = read_all(source)
+    assert [frame.annotations is None for frame in frames] == [True, False]
+    assert (report.count(Event.LINK_LEFT_OUT), report.count(Event.NO_RECORD)) == (1, 1)
+
+
+def test_two_label_files_of_one_scene_are_refused(make_set):
+    source = make_set([LIGHT])
+    copy = source / "gtFine" / "train" / "copy" / f"{SCENE}_gtFine_polygons.json"
+    copy.parent.mkdir()
+    copy.write_text(json.dumps({"imgHeight": 48, "imgWidth": 64, "objects": []}))
+    with pytest.raises(AnnotationError, match=r"copy/.*: .*/aachen/.* is of the same scene; expected one file"):
+        read_all(source)
+
+
 def test_every_label_of_the_set_has_a_meaning():
     """The label table of cityscapesScripts, with the groups of those that have instances."""
     names = (

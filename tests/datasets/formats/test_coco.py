@@ -449,6 +449,47 @@ def test_pycocotools_reads_what_we_write(full_catalog, tmp_path):
             assert judge.loadCats(record["category_id"])[0]["name"] == annotation.category
 
 
+@pytest.fixture
+def as_read_by_others(random_catalog, tmp_path):
+    """A written data set with its images in place."""
+    catalog = random_catalog(3, n_frames=20, label_status=["labelled", "negative"])
+    out = tmp_path / "out"
+    out.mkdir()
+    places = write(catalog, out, report=WriteReport())
+    for row, place in enumerate(places):
+        (out / place).parent.mkdir(parents=True, exist_ok=True)
+        (out / place).write_bytes(catalog.image_path(row).read_bytes())
+    assert len(catalog.annotations) >= 20
+    return catalog, places, out
+
+
+def test_supervision_reads_the_same_boxes(as_read_by_others):
+    supervision = pytest.importorskip("supervision")
+    catalog, places, out = as_read_by_others
+    dataset = supervision.DetectionDataset.from_coco(str(out), str(out / "annotations.json"))
+    seen = 0
+    for path, _, found in dataset:
+        row = places.index(Path(path).relative_to(out).as_posix())
+        np.testing.assert_allclose(found.xyxy.reshape(-1, 4), catalog.boxes(row), atol=0.01)
+        boxes = catalog.frame(row).annotations or ()
+        assert [dataset.classes[number] for number in found.class_id] == [box.category for box in boxes]
+        seen += len(boxes)
+    assert seen == len(catalog.annotations)
+
+
+def test_globox_reads_the_same_boxes(as_read_by_others):
+    globox = pytest.importorskip("globox")
+    catalog, places, out = as_read_by_others
+    seen = 0
+    for item in globox.AnnotationSet.from_coco(out / "annotations.json"):
+        row = places.index(item.image_id)
+        boxes = [(box.xmin, box.ymin, box.xmax, box.ymax) for box in item.boxes]
+        np.testing.assert_allclose(np.reshape(boxes, (-1, 4)), catalog.boxes(row), atol=0.01)
+        assert [box.label for box in item.boxes] == [box.category for box in catalog.frame(row).annotations or ()]
+        seen += len(boxes)
+    assert seen == len(catalog.annotations)
+
+
 def test_several_sources_share_the_folder_above(tmp_path, draw_image, make_frame):
     parts = []
     for name in ("first", "second"):
@@ -486,3 +527,9 @@ def test_error_type_and_path(make_file):
     with pytest.raises(AnnotationError) as caught:
         read_all(path)
     assert (caught.value.path, caught.value.line) == (path, 1)
+
+
+def test_a_file_of_inclusive_corners_gets_its_pixel_back(make_file):
+    path = make_file(document())
+    plain, inclusive = (index(path, "coco", box_convention=word)[0].xyxy[0] for word in ("continuous", "inclusive"))
+    assert (inclusive - plain).tolist() == [0, 0, 1, 1]

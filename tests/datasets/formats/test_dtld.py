@@ -286,6 +286,19 @@ def test_digits_of_v1(read_class_ids, class_id, expected):
     assert report.count(Event.VALUE_UNKNOWN) == 0
 
 
+def test_a_leading_zero_is_a_digit(tmp_path):
+    """Of a number as YAML 1.1 has it, it would make an octal one, and other digits."""
+    path = tmp_path / "Berlin_all.yml"
+    box = "x: 10, y: 20, width: 5, height: 9, unique_id: 1"
+    objects = f"[{{{box}, class_id: 002342, track_id: 1_17}}, {{{box}, class_id: '002342', track_id: 11_7}}]"
+    path.write_text(f"- {{objects: {objects}, path: {STORED}/{NAME}.tiff, time_stamp: 1}}\n")
+    catalog, _ = index(path, "dtld", missing_images="keep")
+    assert catalog.annotations.select("state", "pictogram", "orientation", "aspects", "track_id").rows() == [
+        ("green", "arrow_left", "vertical", 3, "1_17"),
+        ("green", "arrow_left", "vertical", 3, "11_7"),
+    ]
+
+
 def test_digits_without_a_meaning_are_unknown_and_counted(read_class_ids):
     catalog, report = read_class_ids(555566, 112350)
     fields = ("state", "pictogram", "relevance", "occluded", "facing", "orientation", "aspects")
@@ -414,6 +427,15 @@ def test_one_converted_image_among_raw_ones(dataset):
     catalog, _ = index(dataset / "DTLD_labels_v2.0", "dtld")
     assert catalog.frames["pixel_format"].to_list() == ["bayer_grbg12", None]
     assert catalog.read_rgb(1)[0, 0].tolist() == [90, 90, 90]
+
+
+def test_resized_copies_are_counted(dataset, draw_image):
+    """Public copies have 1024x440 pixels, for which the boxes of the label files are not made."""
+    for name in (NAME, SECOND):
+        (dataset / FOLDER / f"{name}.tiff").unlink()
+        draw_image(dataset / FOLDER / f"{name}.png", 1024, 440)
+    report = index(dataset / "DTLD_labels_v2.0", "dtld")[1]
+    assert report.counts[Event.SIZE_UNUSUAL, "1024x440"] == 2
 
 
 def test_broken_images(dataset):

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from PIL import Image
 
-from tl_datasets.errors import AnnotationError
+from tl_datasets.errors import AnnotationError, ImageError
 from tl_datasets.index import FORMATS
-from tl_datasets.read_report import ReadReport
+from tl_datasets.read_report import Event, ReadReport
 
 LONGEST_S = 5.0
 MOST_MEMORY_KB = 500_000
@@ -342,6 +343,47 @@ def test_a_file_that_is_cut_off_is_never_read_in_part(tmp_path, draw_image, name
         sound.files[0].write_bytes(whole[:end])
         with pytest.raises(AnnotationError):
             _read(name, sound)
+
+
+WITH_IMAGES = ("acdc", "bdd100k", "cityscapes", "coco", "cvat", "kitti", "openlabel", "voc", "yolo")
+
+
+@pytest.mark.parametrize("name", WITH_IMAGES)
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda path: path.write_bytes(path.read_bytes()[:-30]), "cut off|does not open"),
+        (lambda path: path.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid x\n"), "Git LFS pointer"),
+        (lambda path: Image.new("1", (40_000, 25_000)).save(path), "1000000000 pixels"),
+        (lambda path: path.write_bytes(b"<html>"), "does not open as an image"),
+    ],
+    ids=["cut off", "not fetched", "a billion pixels", "a web page"],
+)
+def test_hostile_images_are_named(tmp_path, draw_image, name, damage, message):
+    sound = SOUND[name](tmp_path, draw_image)
+    (image,) = tmp_path.rglob("*.png")
+    damage(image)
+    with pytest.raises(ImageError, match=message) as caught:
+        _read(name, sound)
+    assert image.name in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", WITH_IMAGES)
+def test_a_link_to_an_image_outside_is_not_followed(tmp_path, tmp_path_factory, draw_image, name):
+    sound = SOUND[name](tmp_path, draw_image)
+    (image,) = tmp_path.rglob("*.png")
+    outside = tmp_path_factory.mktemp("outside") / image.name
+    image.rename(outside)
+    image.symlink_to(outside)
+    report = ReadReport()
+    try:
+        frames = list(FORMATS[name](sound.source, report=report, **sound.options))
+    except (AnnotationError, ImageError) as error:
+        assert re.search("leaves|link", str(error)), error
+    else:
+        assert not frames
+        assert report.count(Event.LINK_LEFT_OUT)
 
 
 def test_every_reader_is_damaged():

@@ -101,7 +101,7 @@ def test_types(make, kind, category, ignore):
     ("truncated", "occluded", "is_truncated", "is_occluded"),
     [
         ("0.00", "0", False, False),
-        ("0.30", "1", True, True),
+        ("0.01", "1", True, True),
         ("1", "2", True, True),
         ("0", "3", False, None),
         ("-1", "-1", None, None),
@@ -208,6 +208,26 @@ def test_a_file_without_an_image(make):
 def test_faults_of_the_layout(make, files, options, error, message):
     with pytest.raises(error, match=message):
         read_all(make(files), **options)
+
+
+def test_links_that_leave_the_folders_are_left_out(make, tmp_path):
+    source = single(make, CAR)
+    outside = make({"../outside/b.png": None, "../outside/b.txt": row()}).parent / "outside"
+    make({"image_2/b.png": None})
+    (source / "image_2/c.png").symlink_to(outside / "b.png")
+    (source / "label_2/b.txt").symlink_to(outside / "b.txt")
+    frames, report = read_all(source)
+    assert [(frame.frame_id, frame.label_status) for frame in frames] == [
+        ("000010", LabelStatus.LABELLED),
+        ("b", LabelStatus.UNLABELLED),
+    ]
+    assert report.counts == {(Event.LINK_LEFT_OUT, ""): 2, (Event.NO_LABEL_FILE, ""): 1}
+
+
+def test_two_images_of_one_label_file_in_sub_folders(make):
+    """Each part of a deep layout has its own."""
+    source = make({"images/a/0.png": None, "images/b/0.png": None, "labels/a/0.txt": CAR, "labels/b/0.txt": ""})
+    assert [len(frame.annotations or ()) for frame in read_all(source)[0]] == [1, 0]
 
 
 # Faults
@@ -365,6 +385,17 @@ def test_the_written_rows(tmp_path, draw_image):
     ]
     for one, annotation in zip(rows, boxes, strict=True):
         assert tuple(map(float, one[4:8])) == annotation.xyxy
+
+
+def test_kitti_itself_is_no_set_of_negatives_for_lights(make):
+    source = single(make, CAR, AREA)
+    catalog, report = index(source, "kitti")
+    assert report.counts == {(Event.NO_LIGHT, "of KITTI itself: kitti_object"): 1}
+    assert "labelled_categories" in report.lines()[0]
+    catalog, report = index(source, "kitti_object")
+    assert catalog.frames["label_status"].to_list() == [LabelStatus.PARTIAL]
+    assert "traffic_light" not in catalog.frames["labelled_categories"].to_list()[0]
+    assert report.counts == {}
 
 
 def test_through_the_command_table(make):

@@ -81,7 +81,7 @@ def test_rows_of_the_data_set(make_source):
     assert (first.sequence, first.split, first.label_status) == ("Lara_UrbanSeq1", None, "labelled")
     stop, ambiguous = first.annotations
     assert stop.xyxy == (339, 15, 355, 50)
-    assert (stop.category, stop.state, stop.pictogram, stop.ignore) == ("traffic_light", "red", "unknown", False)
+    assert (stop.category, stop.state, stop.pictogram, stop.ignore) == ("traffic_light", "red", None, False)
     assert (stop.track_id, stop.source_label, stop.occluded) == ("10", "stop", None)
     assert (ambiguous.state, ambiguous.ignore, ambiguous.track_id) == ("unknown", True, "35")
     assert second.annotations[0].xyxy == (338, 13, 354, 48)

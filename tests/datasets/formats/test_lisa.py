@@ -266,6 +266,17 @@ def test_missing_images(make_archive):
     assert set(report.content_hashes) == {"daySequence1--00000"}
 
 
+def test_links_out_of_the_root_are_not_followed(make_archive, tmp_path, put_image):
+    source = make_archive()
+    image = source / FRAMES / "daySequence1--00000.jpg"
+    image.rename(tmp_path / "outside.jpg")
+    image.symlink_to(tmp_path / "outside.jpg")
+    with pytest.raises(AnnotationError, match=r"BOX.csv line 2: no image .*1 links that leave the folder .*copy their"):
+        frames_of(source)
+    frames, report = frames_of(source, missing_images="drop")
+    assert (frames, report.count(Event.LINK_LEFT_OUT), report.count(Event.IMAGE_MISSING)) == ([], 1, 1)
+
+
 def test_a_resized_image_does_not_fit_its_boxes(make_archive, draw_image):
     source = make_archive()
     draw_image(source / FRAMES / "daySequence1--00000.jpg", 640, 480)
@@ -306,6 +317,7 @@ def test_other_headers_are_refused_at_once(tmp_path, header, message):
         (row("../../etc/passwd"), r"line 2: Filename '../../etc/passwd', expected a name such as"),
         (row("/etc/dayClip1--x.jpg"), "expected a name such as dayClip1--00000.jpg"),
         (row(""), "Filename '', expected"),
+        (row(tag=""), r"'lisa' does not know: label '' \(1\)"),
         (row("a\0--00001.jpg"), r"line 2: path .*cannot be a file"),
         (row(f"{'x' * 300}--00001.jpg"), r"line 2: path .*cannot be a file"),
         (BOX.replace("stop", '"stop'), "line 2: unexpected end of data; expected fields between ';'"),

@@ -39,7 +39,7 @@ def test_numbers(value, expected):
     assert read_number(value, "x", HERE) == expected
 
 
-@pytest.mark.parametrize("value", [None, True, "", "a", float("nan"), float("inf"), "1e999", 10**400, [], {}])
+@pytest.mark.parametrize("value", [None, True, "", "a", float("nan"), float("inf"), "1e999", "1_9", 10**400, [], {}])
 def test_what_is_no_number(value):
     with pytest.raises(AnnotationError, match=r"image x+ box 3: x is .* expected a number"):
         read_number(value, "x", HERE)

@@ -180,10 +180,10 @@ def test_an_image_of_another_part_is_not_taken(make):
         read_all(source)
 
 
-@pytest.mark.parametrize("name", ["b.png", "b", "/home/me/b.png", "C:\\me\\b.png", "../../b.png"])
+@pytest.mark.parametrize("name", ["b.1.png", "b.1", "/home/me/b.1.png", "C:\\me\\b.1.png", "../../b.1.png"])
 def test_filename_is_asked_where_no_image_has_the_name_of_the_file(make, name):
-    frames, report = read_all(make({"b.png": None, "a.xml": document(more=f"<filename>{name}</filename>")}))
-    assert [(frame.frame_id, frame.annotations) for frame in frames] == [("b", ())]
+    frames, report = read_all(make({"b.1.png": None, "a.xml": document(more=f"<filename>{name}</filename>")}))
+    assert [(frame.frame_id, frame.annotations) for frame in frames] == [("b.1", ())]
     assert report.counts[Event.NAMES_DIFFER, "image taken by filename"] == 1
 
 
@@ -291,6 +291,7 @@ def test_the_origin_is_told_from_the_boxes(make, boxes, expected, decision):
     frames, report = read_all(single(make, document(*(box(*one) for one in boxes))))
     assert tuple(annotation.xyxy for annotation in frames[0].annotations or ()) == expected
     assert report.counts == {(Event.BOX_ORIGIN, decision): 1}
+    assert ("assumed" in report.lines()[0]) == (min(*expected[0]) >= 1)  # a 0 leaves no doubt
 
 
 def test_the_origin_is_told_from_the_whole_set(make):
@@ -374,6 +375,14 @@ def test_fields_of_an_object(make, more, field, value):
     assert getattr(only_annotation(single(make, document(box(2, 3, 9, 9, more=more)))), field) == value
 
 
+def test_constant_flags_may_be_left_aside(make):
+    flags = "<truncated>0</truncated><occluded>0</occluded>"
+    source = single(make, document(box(60, 2, 70, 9, more=flags)))
+    assert (only_annotation(source).truncated, only_annotation(source).occluded) == (False, False)
+    found = only_annotation(source, flags=False)
+    assert (found.truncated, found.occluded) == (True, None)  # cut at the edge, whatever the file says
+
+
 def test_parts_are_counted(make):
     part = "<part><name>lens</name><bndbox/></part>"
     frames, report = read_all(single(make, document(box(2, 3, 9, 9, more=part * 2))))
@@ -429,6 +438,8 @@ def test_a_smaller_box_of_such_a_label_is_refused(make):
         ("<annotation>", r"a\.xml line 1: not XML: no element found"),
         ("version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "Git LFS pointer"),
         ('<!DOCTYPE a [<!ENTITY b "c">]><annotation>&b;</annotation>', "document type definitions and entities"),
+        (document("<objects>", box(1, 2, 3, 4), "</objects>"), "1 objects that are no <object> directly"),
+        (document(box(1, 2, 3, 4), box(1, 2, 3, 4).replace("object>", "Object>")), "1 objects that are no <object>"),
         (document("<object><bndbox/></object>"), "object 1: no name; expected the word of its class"),
         (document("<object><name> </name></object>"), "object 1: no name"),
         (document(box(1, 2, 3, 4), "<object><name>red</name></object>"), r"object 2 \(red\): no bndbox; expected xmin"),

@@ -258,6 +258,30 @@ def test_label_folder_by_name_or_path(make_folders, tmp_path):
         read_all(source, labels="labls")
 
 
+def test_the_last_folder_named_images_has_the_label_folder_beside_it(make_folders, draw_image):
+    source = make_folders({"set/images/a": ""}, labels_folder="wrong")
+    (source / "images/set/labels").mkdir()
+    (source / "images/set/labels/a.txt").write_text("1 0.5 0.5 0.25 0.5\n")
+    (source / "data.yaml").write_text("train: images/set/images\nnames: [red, green]")
+    for place in (source, source / "images"):
+        annotations, report = only_boxes(place, names="red,green")
+        assert [annotation.state for annotation in annotations or ()] == ["green"]
+        assert report.lines() == []
+
+
+def test_boxes_are_of_the_image_as_it_is_turned(make_folders):
+    """Trainers and viewers apply the orientation; a camera that was held upright writes it."""
+    source = make_folders({"a": "0 0.5 0.5 0.25 0.5\n"})
+    (source / "images" / "a.png").unlink()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (WIDTH, HEIGHT)).save(source / "images" / "a.jpg", exif=exif)
+    frames, _ = read_all(source)
+    assert (frames[0].width_px, frames[0].height_px) == (HEIGHT, WIDTH)
+    assert frames[0].annotations is not None
+    assert frames[0].annotations[0].xyxy == (18, 16, 30, 48)
+
+
 def test_label_files_beside_the_images(tmp_path, draw_image):
     draw_image(tmp_path / "x" / "deep" / "a.png", WIDTH, HEIGHT)
     (tmp_path / "x" / "deep" / "a.txt").write_text("1 0.5 0.5 0.25 0.5\n")
@@ -368,10 +392,13 @@ def test_forms_of_data_yaml(make_yaml, text):
 
 
 def test_off_is_a_name(make_yaml):
-    root = make_yaml("train: train/images\nnames: [off, no]")
-    frames, _ = read_all(root, names=None)
-    assert frames[0].annotations is not None
-    assert frames[0].annotations[0].state == "off"
+    for names in ("[off, no]", "{0: off, 1: on}", "{'0': Off, '1': yes}"):
+        frames, _ = read_all(make_yaml(f"train: train/images\nnames: {names}"), names=None)
+        assert frames[0].annotations is not None
+        assert frames[0].annotations[0].state == "off"
+    # A name that looks like a number is a word too.
+    with pytest.raises(AnnotationError, match=r"label '7' \(1\)"):
+        read_all(make_yaml("train: train/images\nnames: [7, 8]"), names=None)
 
 
 def test_only_some_parts(make_yaml):
@@ -404,6 +431,18 @@ def test_images_that_a_list_names_and_that_are_missing_or_broken(make_yaml):
     assert read_all(root, names=None, missing_images="drop")[0] == []
 
 
+def test_a_line_with_a_leading_dot_is_relative_to_its_list(make_yaml):
+    """Only such lines are; all others begin at the root."""
+    root = make_yaml("train: lists/train.txt\nval: lists/val.txt\nnames: [red]")
+    (root / "lists").mkdir()
+    (root / "train").rename(root / "lists" / "train")
+    (root / "lists" / "train.txt").write_text("./train/images/train.png\n")
+    (root / "lists" / "val.txt").write_text("valid/images/valid.png\n")
+    frames, _ = read_all(root, names=None)
+    assert [frame.path for frame in frames] == ["lists/train/images/train.png", "valid/images/valid.png"]
+    assert [len(frame.annotations or ()) for frame in frames] == [1, 1]
+
+
 def test_names_of_a_data_yaml_are_no_file(make_yaml):
     """A foreign file must not make us read another one and show its lines."""
     root = make_yaml("train: train/images\nnames: /etc/hostname")
@@ -428,12 +467,15 @@ def test_names_of_a_data_yaml_are_no_file(make_yaml):
         ("train: outside.txt\nnames: [red]", r"outside\.txt line 2: '\.\./secret\.png' leaves"),
         ("train: absent.txt\nnames: [red]", "no 'absent.txt'"),
         ("train: gone.txt\nnames: [red]", r"gone\.txt line 1: no image 'train/images/gone\.png'"),
-        ("train: train/images\nval: train/images\nnames: [red]", "is in train and in val"),
+        ("train: train/images\nval: train/images\nnames: [red]", "is in train and in val; .*parts="),
+        ("train: train/images\nnc: 2", r"data\.yaml: has no class names; add names"),
+        ("train: train/images\nnames: [red, null]", "names: name None, expected a text"),
         ("train: train/images\nnames: [red]\nkpt_shape: [4, 2]", "key points"),
         ("train: train/images\nval: empty\nnames: [red]", r"data\.yaml: val: no image in 'empty'.*parts="),
         ("train: [train/images, empty]\nnames: [red]", "train: no image in 'empty'"),
         ("train: empty.txt\nnames: [red]", r"train: no image in 'empty\.txt'"),
-        ("train: train/images\nnames: {0: red, 00: green}", "occurs twice"),
+        ("train: train/images\nnames: {0: red, 0x0: green}", "occurs twice"),
+        ("train: train/images\nnames: {0: red, 00: green}", r"ids \[0\], expected 0 to 1"),
         ("train: train/images\nnames: {0.5: red}", r"id 0\.5; expected ids 0, 1, 2"),
         ("train: train/images\nnames: {true: red}", "id True; expected ids 0, 1, 2"),
         ("train: train/images\nnames: [red, green]\nnc: '3'", "nc is '3' but names has 2"),
@@ -457,11 +499,115 @@ def test_faults_of_data_yaml(make_yaml, draw_image, tmp_path, text, message):
     assert "\n" not in str(caught.value)
 
 
+# Ten levels of nine: three thousand million words, once somebody writes them out.
+YAML_BOMB = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 11))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("train: images\nnames: [red, *a10]", r"names: name \[\[.*expected a text"),
+        ("train: images\nnames: {0: *a10}", r"names: name \[\[.*expected a text"),
+        ("train: images\nnames: *a10\nnc: 1", r"names: name \[\[.*expected a text"),
+        ("train: images\nnames: [red]\nnc: *a10", r"nc is \[\[.*but names has 1"),
+        ("train: images\nnames: [red]\npath: *a10", r"path \[\[.*expected a folder"),
+        ("train: *a10\nnames: [red]", r"train: \[\[.*expected a folder"),
+        ("partial: [{images: *a10, labelled_categories: [car]}]\nnames: [red]", r"partial: \[\[.*expected a folder"),
+    ],
+)
+def test_yaml_that_grows_when_it_is_written_out(make_folders, text, message):
+    source = make_folders({"a": "0 0.5 0.5 0.25 0.5\n"})
+    (source / "data.yaml").write_text(YAML_BOMB + text)
+    with pytest.raises(AnnotationError, match=message) as caught:
+        read_all(source, names=None)
+    assert len(str(caught.value)) < 500
+
+
 def test_images_allows_a_root_above(make_yaml, tmp_path):
     root = make_yaml("path: ..\ntrain: export/train/images\nnames: [red]")
     frames, report = read_all(root, names=None, images=tmp_path)
     assert frames[0].path == "export/train/images/train.png"
     assert report.root == tmp_path
+
+
+# obj.data of Darknet
+
+# As CVAT 2 exports "YOLO 1.1".
+OBJ_DATA = """\
+classes = 2
+train = data/train.txt
+valid = data/valid.txt
+names = data/obj.names
+backup = backup/
+"""
+
+
+@pytest.fixture
+def make_darknet(tmp_path, draw_image):
+    def make(text: str = OBJ_DATA, listed: str = "data/obj_train_data/a.png\n") -> Path:
+        root = tmp_path / "export"
+        for place, row in (("obj_train_data/a", "1 0.5 0.5 0.25 0.5\n"), ("obj_valid_data/b", "")):
+            draw_image(root / f"{place}.png", WIDTH, HEIGHT)
+            (root / f"{place}.txt").write_text(row)
+        (root / "obj.data").write_text(text)
+        (root / "obj.names").write_text("red\noff\n")
+        (root / "train.txt").write_text(listed)
+        (root / "valid.txt").write_text("obj_valid_data/b.png\n")
+        return root
+
+    return make
+
+
+def test_darknet_lists_say_the_part(make_darknet):
+    """Its paths begin with the folder `data`, which only the working directory of Darknet has."""
+    root = make_darknet()
+    for source in (root, root / "obj.data"):
+        catalog, report = index(source, "yolo")
+        assert catalog.frames.select("frame_id", "split", "label_status").rows() == [
+            ("obj_train_data/a", "train", "labelled"),
+            ("obj_valid_data/b", "val", "labelled"),
+        ]
+        assert catalog.annotations["state"].to_list() == ["off"]
+        assert (report.lines(), list(catalog.roots)) == ([], ["export"])
+    assert [frame.split for frame in read_all(root, names=None, parts="valid")[0]] == ["val"]
+    (root / "obj.names").unlink()
+    assert len(read_all(root, names="red,off")[0]) == 2
+
+
+def test_darknet_in_its_own_place(make_darknet):
+    data = make_darknet()
+    data.rename(data.with_name("data"))
+    source = data.with_name("obj.data")
+    source.write_text("train = data/train.txt\nnames = data/obj.names\n")
+    frames, _ = read_all(source, names=None)
+    assert [frame.path for frame in frames] == ["data/obj_train_data/a.png"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("train data/train.txt", r"obj\.data line 1: 'train data/train\.txt', expected key = value"),
+        ("train = train.txt\ntrain = valid.txt", "line 2: key 'train' occurs twice"),
+        ("names = obj.names", "names no images"),
+        ("train = gone.txt\nnames = obj.names", r"train: no 'gone\.txt' in"),
+        ("train = train.txt\nnames = gone.names", r"names: no file 'gone\.names' in .*names=red,green"),
+        ("train = train.txt\nnames = /etc/hostname", "names: path '/etc/hostname' leaves"),
+        ("train = train.txt\nnames = ../secret", r"names: path '\.\./secret' leaves"),
+        ("classes = 3\ntrain = train.txt\nnames = obj.names", r"classes is '3' but obj\.names has 2 names"),
+        ("train = train.txt", "has no class names"),
+        ("version https://git-lfs.github.com/spec/v1", "git lfs pull"),
+    ],
+)
+def test_faults_of_darknet_files(make_darknet, text, message):
+    with pytest.raises(DataError, match=message) as caught:
+        read_all(make_darknet(text), names=None)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("line", ["/etc/passwd.png", "../secret.png", "data/../../secret.png"])
+def test_darknet_lists_stay_inside(make_darknet, line):
+    with pytest.raises(AnnotationError, match=r"train\.txt line 1: .* leaves"):
+        read_all(make_darknet(listed=f"{line}\n"), names=None)
 
 
 # States in side files
