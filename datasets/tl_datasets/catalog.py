@@ -8,6 +8,7 @@ are one slice of an array: forked loader workers share it without a Python objec
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -24,7 +25,7 @@ from numpy.typing import NDArray
 from tl_datasets.errors import DataError, ImageError, show
 from tl_datasets.expressions import parse_expression
 from tl_datasets.frame import Annotation, Frame
-from tl_datasets.images import read_rgb, resolve_inside
+from tl_datasets.images import read_rgb, resolve_inside, write_whole
 from tl_datasets.taxonomy import (
     CATEGORIES,
     ConditionSource,
@@ -236,8 +237,8 @@ class Catalog:
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
         try:
-            self.frames.write_parquet(temporary / "frames.parquet")
-            self.annotations.write_parquet(temporary / "annotations.parquet")
+            write_table(self.frames, temporary / "frames.parquet")
+            write_table(self.annotations, temporary / "annotations.parquet")
             meta = {
                 "schema_version": SCHEMA_VERSION,
                 "roots": {source: _portable_root(root, folder) for source, root in self.roots.items()},
@@ -344,6 +345,17 @@ class Catalog:
         rounded = self.annotations.with_columns(pl.col(BOX_COLUMNS).round(6) + 0.0)
         digest.update(rounded.sort(order, nulls_last=True).write_csv().encode())
         return digest.hexdigest()[:16]
+
+
+def write_table(table: pl.DataFrame, path: Path) -> None:
+    """Write a table as a Parquet file; it appears whole.
+
+    Raises:
+        OSError: As for any other file; polars itself has an error of its own for a disk without space.
+    """
+    data = io.BytesIO()
+    table.write_parquet(data)
+    write_whole(path, data.getvalue())
 
 
 def _portable_root(root: Path, folder: Path) -> str:

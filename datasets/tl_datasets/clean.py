@@ -49,7 +49,7 @@ def clean(catalog: Catalog, findings: Findings, policy: CleanPolicy) -> Cleaned:
     """
     if findings.fingerprint != catalog.fingerprint:
         raise DataError(
-            f"clean: the findings are of a catalog with fingerprint {findings.fingerprint}, this one has "
+            f"the findings are of a catalog with fingerprint {findings.fingerprint}, this one has "
             f"{catalog.fingerprint}; check this catalog again"
         )
     frame_actions, box_actions = _decide(catalog, findings, policy)
@@ -109,7 +109,7 @@ def _with_rows(catalog: Catalog, table: pl.DataFrame) -> pl.DataFrame:
         catalog.frames.select("frame_id"), on="frame_id", how="anti"
     )
     if len(unknown):
-        raise DataError(f"clean: a finding is about frame {show(unknown['frame_id'][0])}, which the catalog lacks")
+        raise DataError(f"a finding is about frame {show(unknown['frame_id'][0])}, which the catalog lacks")
     boxes = with_box_numbers(catalog).with_row_index("_row").select("_row", "frame_id", "box", *BOX_COLUMNS)
     joined = table.join(boxes, on=["frame_id", "box"], how="left", maintain_order="left", suffix="_now")
     agrees = [
@@ -123,7 +123,7 @@ def _with_rows(catalog: Catalog, table: pl.DataFrame) -> pl.DataFrame:
     )
     if len(moved):
         frame_id, box = moved.row(0, named=True)["frame_id"], moved["box"][0]
-        raise DataError(f"clean: box {box} of frame {show(frame_id)} is another than in the findings; check again")
+        raise DataError(f"box {box} of frame {show(frame_id)} is another than in the findings; check again")
     return joined
 
 

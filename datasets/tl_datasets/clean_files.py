@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from tl_datasets.catalog import ANNOTATION_SCHEMA, FRAME_SCHEMA
+from tl_datasets.catalog import ANNOTATION_SCHEMA, FRAME_SCHEMA, write_table
 from tl_datasets.clean import Cleaned
 from tl_datasets.clean_record import RECORD_COLUMNS, CleanRecord
 from tl_datasets.errors import DataError
@@ -33,9 +33,11 @@ def save_cleaned(cleaned: Cleaned, folder: Path | str, quarantine: Path | str | 
         The quarantine's folder, or None.
 
     Raises:
-        DataError: A folder exists already and is not empty.
+        DataError: A folder exists already and is not empty, or the quarantine lies in the cleaned catalog.
     """
     folder = Path(folder)
+    if quarantine is not None:
+        refuse_nested(folder, Path(quarantine))
     places = [folder] if quarantine is None or not len(cleaned.quarantine) else [folder, Path(quarantine)]
     for place in places:
         if place.exists() and (not place.is_dir() or any(place.iterdir())):
@@ -58,6 +60,19 @@ def save_cleaned(cleaned: Cleaned, folder: Path | str, quarantine: Path | str | 
     return aside
 
 
+def refuse_nested(folder: Path, quarantine: Path) -> None:
+    """Before long work: the cleaned catalog appears whole, so nothing can be in its place before.
+
+    Raises:
+        DataError: The quarantine lies in the cleaned catalog.
+    """
+    if quarantine.resolve().is_relative_to(folder.resolve()):
+        raise DataError(
+            f"{quarantine}: lies in the cleaned catalog {folder}; choose a folder outside of it, or none for "
+            f"{folder / QUARANTINE_FOLDER}"
+        )
+
+
 def load_record(folder: Path | str) -> CleanRecord:
     """Read the record of a cleaned catalog.
 
@@ -71,6 +86,8 @@ def load_record(folder: Path | str) -> CleanRecord:
         boxes = pl.read_parquet(place / "boxes.parquet").select(*RECORD_COLUMNS, *ANNOTATION_SCHEMA)
         if about["version"] != _VERSION:
             raise ValueError(f"version {about['version']}")
+        if any(table[name].null_count() for table in (frames, boxes) for name in RECORD_COLUMNS):
+            raise ValueError("a row without its place, action or rules")
         return CleanRecord(
             frames=frames.cast({**RECORD_COLUMNS, **FRAME_SCHEMA}),  # type: ignore[arg-type]
             boxes=boxes.cast({**RECORD_COLUMNS, **ANNOTATION_SCHEMA}),  # type: ignore[arg-type]
@@ -85,8 +102,8 @@ def load_record(folder: Path | str) -> CleanRecord:
 
 def _write_record(record: CleanRecord, folder: Path) -> None:
     folder.mkdir()
-    record.frames.write_parquet(folder / "frames.parquet")
-    record.boxes.write_parquet(folder / "boxes.parquet")
+    write_table(record.frames, folder / "frames.parquet")
+    write_table(record.boxes, folder / "boxes.parquet")
     about = {
         "version": _VERSION,
         **{name: getattr(record, name) for name in _TEXTS},

@@ -52,7 +52,7 @@ class RuleAction(BaseModel):
 
     rule: Rule = Field(exclude=True, repr=False)
     action: Action
-    severity: tuple[Severity, ...] | None = None
+    severity: tuple[Severity, ...] | None = Field(default=None, min_length=1)
 
     @field_validator("rule", mode="before")
     @classmethod
@@ -91,6 +91,9 @@ class CleanPolicy(BaseModel):
         # `box_over_edge: clip` is short for `box_over_edge: {action: clip}`.
         if not isinstance(rules, dict):
             return rules
+        for name, value in rules.items():
+            if isinstance(value, dict) and "rule" in value:
+                raise ValueError(f"{name} has the key rule; the key names the rule, leave it out")
         return {
             str(name): {**value, "rule": name} if isinstance(value, dict) else {"action": value, "rule": name}
             for name, value in rules.items()

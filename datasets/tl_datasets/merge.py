@@ -19,7 +19,7 @@ def merge(catalogs: Sequence[Catalog]) -> Catalog:
     """Join catalogs.
 
     Two sources of one name and different image roots are told apart by a number at the end of the name. Where frame ids
-    of two sources clash, every frame id becomes `source/id`; a catalog that has the form `source/id` already keeps it.
+    of two sources clash, every frame id becomes `source/id`, except in a source whose ids all have that form already.
 
     Args:
         catalogs: Two or more.
@@ -29,15 +29,15 @@ def merge(catalogs: Sequence[Catalog]) -> Catalog:
         DataError: One image is a frame of two catalogs.
     """
     if len(catalogs) < 2:
-        raise UsageError(f"merge: {len(catalogs)} catalog, expected two or more")
+        raise UsageError(f"{len(catalogs)} catalog, expected two or more")
     roots: dict[str, Path] = {}
     frames, boxes = [], []
     for catalog in catalogs:
         names = _source_names(catalog, roots)
         frames.append(catalog.frames.with_columns(pl.col("source").replace(names)))
         boxes.append(catalog.annotations)
+    _refuse_same_image(frames)
     all_frames = pl.concat(frames)
-    _refuse_same_image(all_frames)
     if all_frames["frame_id"].is_duplicated().any():
         named = [_with_source_names(*tables) for tables in zip(frames, boxes, strict=True)]
         all_frames, boxes = pl.concat([frame for frame, _ in named]), [box for _, box in named]
@@ -64,20 +64,24 @@ def _source_names(catalog: Catalog, roots: dict[str, Path]) -> dict[str, str]:
     return names
 
 
-def _refuse_same_image(frames: pl.DataFrame) -> None:
-    counts = Counter(frames.select("source", "path").iter_rows())
-    twice = next((image for image, number in counts.items() if number > 1), None)
-    if twice is not None:
-        number = sum(number > 1 for number in counts.values())
+def _refuse_same_image(frames: Sequence[pl.DataFrame]) -> None:
+    # In one catalog an image may be two frames; who made it so knows why.
+    images = [table.select("source", "path").unique(maintain_order=True) for table in frames]
+    counts = Counter(pl.concat(images).iter_rows())
+    shared = [image for image, number in counts.items() if number > 1]
+    if shared:
+        source, path = shared[0]
+        like = f", like {len(shared) - 1} other{'s' * (len(shared) > 2)}" if len(shared) > 1 else ""
         raise DataError(
-            f"merge: image {show(twice[1])} of source {twice[0]} is a frame of two catalogs (and {number - 1} more); "
-            "expected each once: filter one of them, or merge what they were made from"
+            f"image {show(path)} of source {show(source)} is a frame of two catalogs{like}; expected each once: filter "
+            "one of them, or merge what they were made from"
         )
 
 
 def _with_source_names(frames: pl.DataFrame, boxes: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     prefix = pl.col("source") + "/"
-    new_id = pl.when(pl.col("frame_id").str.starts_with(prefix)).then("frame_id").otherwise(prefix + pl.col("frame_id"))
+    is_named = pl.col("frame_id").str.starts_with(prefix).all().over("source")
+    new_id = pl.when(is_named).then("frame_id").otherwise(prefix + pl.col("frame_id"))
     ids = frames.select(pl.col("frame_id"), new_id.alias("new_id"))
     renamed = boxes.join(ids, on="frame_id", how="left", maintain_order="left")
     return (

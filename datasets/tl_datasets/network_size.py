@@ -22,6 +22,9 @@ from tl_datasets.letterbox import place
 LIMITS_PX = (2, 4, 8)
 # Steps of the rounding, per pixel.
 STEPS_PER_PX = 1000
+# A damaged annotation file may hold 1e300. Nothing is lost where such a box ends earlier, and sums, areas and whole
+# numbers of steps stay exact.
+FARTHEST_PX = 1e9
 
 _PATTERN = re.compile(r"([1-9]\d{0,4})[xX]([1-9]\d{0,4})")
 
@@ -53,9 +56,14 @@ class InputSize:
 DEFAULT_INPUT_SIZE = InputSize(width_px=1280, height_px=736)
 
 
+def near_xyxy(catalog: Catalog) -> NDArray[np.float64]:
+    """(all boxes, 4) xyxy pixels, each coordinate at most FARTHEST_PX from the image's corner."""
+    return np.clip(catalog.xyxy, -FARTHEST_PX, FARTHEST_PX)
+
+
 def sizes_px(catalog: Catalog) -> NDArray[np.float64]:
     """(all boxes, 2) width and height in frame pixels, to a thousandth, in the order of `catalog.annotations`."""
-    xyxy = catalog.xyxy
+    xyxy = near_xyxy(catalog)
     return np.rint((xyxy[:, 2:] - xyxy[:, :2]) * STEPS_PER_PX) / STEPS_PER_PX
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -42,7 +43,7 @@ def parse_options(texts: Sequence[str], own: Mapping[str, str]) -> dict[str, str
         own: Names that are options of the command itself, and what to give instead.
 
     Raises:
-        UsageError: A text is no `key=value`, or names an option of the command.
+        UsageError: A text is no `key=value`, names an option of the command, or a name that was given before.
     """
     options = {}
     for text in texts:
@@ -56,6 +57,8 @@ def parse_options(texts: Sequence[str], own: Mapping[str, str]) -> dict[str, str
                 else "no option of a format; leave it out"
             )
             raise UsageError(f"--option {text}: {instead}")
+        if key in options:
+            raise UsageError(f"--option {text}: {key} is given twice; expected each option once")
         options[key] = value
     return options
 
@@ -71,8 +74,11 @@ def _converted(key: str, value: Any, hint: Any) -> Any:
     for kind, what in ((int, "a whole number"), (float, "a number")):
         if kind in kinds and value is not None:
             try:
-                return kind(value)
-            except (TypeError, ValueError) as error:
+                number = kind(value)
+                if not math.isfinite(number):
+                    raise ValueError(f"{number} is not finite")
+                return number
+            except (TypeError, ValueError, OverflowError) as error:
                 raise UsageError(f"option {key}={value}: expected {what}") from error
     choices = [choice for kind in kinds if get_origin(kind) is Literal for choice in get_args(kind)]
     if choices and value is not None and value not in choices:

@@ -225,6 +225,8 @@ def run_check(options: argparse.Namespace) -> int:
     from tl_datasets.checks.run import check
     from tl_datasets.checks.settings import CheckSettings
     from tl_datasets.config import validate_config
+    from tl_datasets.errors import ConfigError
+    from tl_datasets.new_folder import new_folder
 
     if options.out is not None:
         refuse_existing(options.out)
@@ -233,16 +235,21 @@ def run_check(options: argparse.Namespace) -> int:
         key, equals, value = text.partition("=")
         if not equals:
             raise UsageError(f"--threshold {text}: expected key=value, such as height_min_px=6")
+        if key in thresholds:
+            raise UsageError(f"--threshold {text}: given twice; expected each threshold once")
         thresholds[key] = value
-    settings = validate_config(CheckSettings, thresholds, "--threshold")
+    try:
+        settings = validate_config(CheckSettings, thresholds, "--threshold")
+    except ConfigError as error:
+        raise UsageError(str(error)) from error
     catalog = Catalog.open(options.catalog)
     with progress("check") as show:
         findings = check(catalog, settings, images=options.images, progress=show)
     print(format_findings(findings))
     if options.out is not None:
-        findings.save(options.out)
-        with progress("pictures") as show:
-            page = options.out / "findings.html"
+        with new_folder(options.out) as folder, progress("pictures") as show:
+            findings.save(folder)
+            page = folder / "findings.html"
             write_html(findings, catalog, page, title=f"Findings in {options.catalog}", progress=show)
         print(f"{options.out}: findings.parquet, check.json, findings.html")
     bad = findings.count(Severity.ERROR) + (findings.count(Severity.WARNING) if options.strict else 0)
@@ -255,13 +262,18 @@ def run_clean(options: argparse.Namespace) -> int:
     from tl_datasets.checks.findings import Findings
     from tl_datasets.checks.run import check
     from tl_datasets.clean import clean
-    from tl_datasets.clean_files import load_record, save_cleaned
+    from tl_datasets.clean_files import load_record, refuse_nested, save_cleaned
     from tl_datasets.clean_policy import load_policy
     from tl_datasets.clean_record import undo
 
     refuse_existing(options.out)
     if options.undo is not None:
-        given = {"CATALOG": options.catalog, "--policy": options.policy, "--findings": options.findings}
+        given = {
+            "CATALOG": options.catalog,
+            "--policy": options.policy,
+            "--findings": options.findings,
+            "--quarantine": options.quarantine,
+        }
         extra = next((name for name, value in given.items() if value is not None), None)
         if extra is not None:
             raise UsageError(f"--undo cannot be combined with {extra}; it takes the cleaned catalog alone")
@@ -274,6 +286,7 @@ def run_clean(options: argparse.Namespace) -> int:
         raise UsageError(f"{missing} is missing; expected CATALOG --policy FILE, or --undo CATALOG2")
     if options.quarantine is not None:
         refuse_existing(options.quarantine)
+        refuse_nested(options.out, options.quarantine)
     policy = load_policy(options.policy)
     catalog = Catalog.open(options.catalog)
     if options.findings is not None:

@@ -336,3 +336,23 @@ def test_undo_gives_back_the_same_catalog(data, tmp_path_factory):
     removed = set(cleaned.record.frames["frame_id"])
     assert set(cleaned.catalog.frames["frame_id"]) == set(names) - removed
     assert set(cleaned.quarantine.frames["frame_id"]) <= removed
+
+
+@pytest.mark.parametrize("aside", ["done", "done/quarantined", "done/clean_record", "done/../done"])
+def test_the_quarantine_lies_in_no_place_of_the_cleaned_catalog(aside, catalog, tmp_path):
+    """It would be there first, and the cleaned catalog could not appear."""
+    cleaned = clean(catalog, found(catalog, Finding(Rule.IMAGE_GREY, "grey", "b")), policy_of(image_grey="quarantine"))
+    with pytest.raises(DataError, match=r"lies in the cleaned catalog .*; choose a folder outside of it, or none"):
+        save_cleaned(cleaned, tmp_path / "done", tmp_path / aside)
+    assert not any(path.name == "done" or path.name.startswith(".") for path in tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["frames.parquet", "boxes.parquet"])
+@pytest.mark.parametrize("column", ["row", "action"])
+def test_a_record_with_gaps(name, column, catalog, tmp_path):
+    findings = found(catalog, Finding(Rule.IMAGE_GREY, "grey", "b"))
+    save_cleaned(clean(catalog, findings, policy_of(image_grey="drop_frame")), tmp_path / "done")
+    place = tmp_path / "done" / "clean_record" / name
+    pl.read_parquet(place).with_columns(pl.lit(None).alias(column)).write_parquet(place)
+    with pytest.raises(DataError, match=r"no record of a cleaning .*ValueError"):
+        load_record(tmp_path / "done")

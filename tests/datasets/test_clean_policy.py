@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -107,3 +108,16 @@ def test_what_is_allowed(rule):
     if rule is Rule.BOX_OVER_EDGE:
         expected |= {Action.CLIP}
     assert allowed == expected
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"action": "drop_box", "severity": []}, "rules.box_size.severity: Tuple should have at least 1 item"),
+        ({"action": "drop_box", "rule": "box_aspect"}, "rules: .*box_size has the key rule; the key names the rule"),
+    ],
+)
+def test_what_would_silently_do_nothing_is_refused(entry, message, tmp_path):
+    (tmp_path / "p.yaml").write_text(json.dumps({"rules": {"box_size": entry}}))
+    with pytest.raises(ConfigError, match=message):
+        load_policy(tmp_path / "p.yaml")

@@ -30,6 +30,15 @@ def test_places(n_lenses):
     assert (inner[..., 2] > inner[..., 0]).all() and (inner[..., 3] > inner[..., 1]).all()
 
 
+def test_what_lies_outside_costs_and_half_of_that_beside():
+    windows = windows_of(3)
+    first, last = windows.cells[:, 0], windows.cells[:, -1]
+    breadth, length = (first[:, 2] - first[:, 0]) / CELL_PX, (last[:, 3] - first[:, 1]) / (3 * CELL_PX)
+    assert windows.margin == pytest.approx((1 - breadth) / 2 + (1 - length))
+    lopsided = np.abs(first[:, 0] - (CELL_PX - first[:, 2])) / CELL_PX
+    assert lopsided.max() == pytest.approx(0.2) and breadth.min() == pytest.approx(0.5)
+
+
 def test_the_whole_box_is_one_place_and_costs_nothing():
     windows = windows_of(3)
     whole = np.flatnonzero(windows.margin == 0)

@@ -157,3 +157,11 @@ def test_faulty_maps(tmp_path, text, message):
 def test_unknown_map_names_those_that_exist():
     with pytest.raises(DataError, match=r"label map 'nuscenes'.*bdd100k, bstld"):
         load_label_map("nuscenes")
+
+
+def test_what_an_extending_map_says_itself_wins(tmp_path):
+    (tmp_path / "base.yaml").write_text("labels: {a: car}\notherwise: error\nclass_names: [a]\n")
+    (tmp_path / "own.yaml").write_text("extends: base.yaml\notherwise: drop\nclass_names: [a, b]\n")
+    own = load_label_map(tmp_path / "own.yaml")
+    assert (own.otherwise, own.class_names, own.label("b")) == ("drop", ("a", "b"), "drop")
+    assert own.label("a") != "drop"

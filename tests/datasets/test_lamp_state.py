@@ -98,6 +98,16 @@ def test_a_red_lamp_that_blooms_is_not_red_and_yellow():
     assert reading.margin_over(State.RED) < 2
 
 
+def test_two_lit_lenses_of_one_tint_are_no_red_and_yellow():
+    def hue_of_both(upper, lower):
+        reading = read_state(head(("red", "yellow", "dark"), 40, colours={"red": upper, "yellow": lower}))
+        return reading.scores[State.RED_YELLOW] - reading.place_scores[State.RED_YELLOW]
+
+    orange = (255, 170, 60)
+    assert hue_of_both(orange, orange) < -1.5
+    assert hue_of_both(LIT["red"], LIT["yellow"]) > -0.5
+
+
 def test_red_lamp_where_green_should_be():
     """The place and the hue disagree; neither is reported with confidence as the other."""
     reading = read_state(head(("dark", "dark", "red")))

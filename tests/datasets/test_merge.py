@@ -52,8 +52,31 @@ def test_two_sources_of_one_name_are_told_apart(two, make_frame, tmp_path):
 
 
 def test_one_image_in_two_catalogs_is_refused(two):
-    with pytest.raises(DataError, match=r"image 'a.png' of source bdd is a frame of two catalogs \(and 1 more\)"):
+    with pytest.raises(DataError, match=r"image 'a.png' of source 'bdd' is a frame of two catalogs, like 1 other"):
         merge([two[0], two[0]])
+
+
+def test_one_folder_by_two_ways_is_one_source(two, make_frame, tmp_path):
+    (tmp_path / "bdd").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "bdd")
+    other = Catalog.from_frames([make_frame("z")], source="bdd", root=tmp_path / "link")
+    assert merge([two[0], other]).frames["source"].to_list() == ["bdd", "bdd", "bdd"]
+
+
+def test_an_image_that_is_two_frames_of_one_catalog_may_stay(two, make_frame, tmp_path):
+    twice = [make_frame("a"), make_frame("a2", path="a.png")]
+    both = merge([two[0], Catalog.from_frames(twice, source="video", root=tmp_path / "video")])
+    assert both.frames["frame_id"].to_list() == ["bdd/a", "bdd/b", "video/a", "video/a2"]
+
+
+def test_ids_that_begin_like_a_source_are_still_told_apart(make_frame, tmp_path):
+    """Only where every id of a source begins so has it been named before."""
+    frames = [make_frame("bdd/a"), make_frame("a"), make_frame("b")]
+    first = Catalog.from_frames(frames, source="bdd", root=tmp_path / "bdd")
+    second = Catalog.from_frames([make_frame("a")], source="dtld", root=tmp_path / "dtld")
+    both = merge([first, second])
+    assert both.frames["frame_id"].to_list() == ["bdd/bdd/a", "bdd/a", "bdd/b", "dtld/a"]
+    assert both.annotations["frame_id"].to_list() == ["bdd/bdd/a", "bdd/a", "bdd/b", "dtld/a"]
 
 
 def test_one_catalog_is_nothing_to_merge(two):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -76,6 +77,28 @@ def test_yaml_words_stay_words(tmp_path):
     assert parsing.load_yaml(path) == ["off", "on", "no", "yes", "y", True, False, 2, "true"]
 
 
+def test_what_only_yaml_1_1_takes_for_a_number_is_a_word(tmp_path):
+    """It reads 012340 as octal, 1_17 as 117 and 12:30 as 750: other classes and other tracks."""
+    path = tmp_path / "a.yaml"
+    path.write_text("[012340, 08, 1_17, 12:30, '12', 0, -3, +4, 0x1F, !!int '012', 1.5]")
+    assert parsing.load_yaml(path) == ["012340", "08", "1_17", "12:30", "12", 0, -3, 4, 31, 12, 1.5]
+
+
+def test_words_that_other_programs_write_without_quotes_come_back(tmp_path):
+    words = ["08", "0o17", "1_17", "12:30", "0b1", "off", "017", "7", "0x1F", "+1", "1e3", "null", "~", "2015-04-17"]
+    path = tmp_path / "a.yaml"
+    path.write_text(yaml.safe_dump(words))
+    assert parsing.load_yaml(path) == words
+
+
+@pytest.mark.parametrize("number", ["0x" + "f" * 5000, "9" * 3001, "!!int maybe"])
+def test_whole_numbers_of_yaml_that_nobody_can_write_out(tmp_path, number):
+    path = tmp_path / "a.yaml"
+    path.write_text(f"a: {number}")
+    with pytest.raises(AnnotationError, match=r"a\.yaml: not YAML: (a number of \d+ digits|invalid literal)"):
+        parsing.load_yaml(path)
+
+
 def test_yaml_makes_no_objects(tmp_path):
     path = tmp_path / "a.yaml"
     path.write_text("!!python/object/apply:os.getcwd []")
@@ -91,7 +114,7 @@ def test_a_yaml_value_that_its_tag_does_not_allow(tmp_path, text):
         parsing.load_yaml(path)
 
 
-@pytest.mark.parametrize("text", ["{0: red, 00: green}", "{red: 1, 'red': 2}"])
+@pytest.mark.parametrize("text", ["{0: red, 0x0: green}", "{red: 1, 'red': 2}"])
 def test_yaml_keys_that_are_one_key(tmp_path, text):
     path = tmp_path / "a.yaml"
     path.write_text(text)

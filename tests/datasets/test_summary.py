@@ -164,3 +164,8 @@ def test_summary_of_a_split(shared_data):
     summary = summarise(split_catalog(catalog))
     assert sum(row["frames"] for row in summary["splits"].values()) == 202
     assert set(summary["splits"]) == {"train", "val", "test"}
+
+
+def test_a_box_beyond_all_measure_is_still_plain_json(make_catalog, make_frame):
+    frame = make_frame("a", annotations=(Annotation(xyxy=(-4e307, -4e307, 4e307, 4e307)),))
+    json.dumps(summarise(make_catalog(frame)), allow_nan=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
@@ -106,8 +107,8 @@ def test_thresholds(sound, capsys):
     ("arguments", "code", "message"),
     [
         (["--threshold", "height_min_px"], 2, "expected key=value, such as height_min_px=6"),
-        (["--threshold", "hight=3"], 1, "hight: no such setting; check the spelling"),
-        (["--threshold", "near_duplicate_iou=3"], 1, "near_duplicate_iou: Input should be less than or equal to 1"),
+        (["--threshold", "hight=3"], 2, "hight: no such setting; check the spelling"),
+        (["--threshold", "near_duplicate_iou=3"], 2, "near_duplicate_iou: Input should be less than or equal to 1"),
         (["--out", "sound"], 1, "exists already"),
     ],
 )
@@ -116,6 +117,40 @@ def test_check_says_no(arguments, code, message, sound, tmp_path, monkeypatch, c
     assert main(["--quiet", "check", str(sound), *arguments]) == code
     captured = capsys.readouterr()
     assert captured.err.startswith("tl check: ") and message in captured.err and captured.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "message"),
+    [
+        (["height_min_px=inf"], "height_min_px: Input should be a finite number"),
+        (["height_min_px=5", "height_min_px=6"], "--threshold height_min_px=6: given twice"),
+        (["height_min=5"], "height_min: no such setting"),
+    ],
+)
+def test_wrong_thresholds_are_wrong_use(thresholds, message, sound, capsys):
+    assert main(["check", str(sound), *(word for text in thresholds for word in ("--threshold", text))]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(KeyboardInterrupt(), 130), (OSError(errno.ENOSPC, "No space left on device"), 1)]
+)
+def test_an_interrupted_check_leaves_nothing(error, code, sound, tmp_path, monkeypatch, capsys):
+    def interrupted(*_, **__):
+        raise error
+
+    monkeypatch.setattr("tl_datasets.checks.report_html.write_html", interrupted)
+    before = sorted(tmp_path.iterdir())
+    assert main(["--quiet", "check", str(sound), "--out", str(tmp_path / "out")]) == code
+    assert sorted(tmp_path.iterdir()) == before
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_undo_makes_no_quarantine(sound, tmp_path, capsys):
+    options = ["--undo", str(sound), "--out", str(tmp_path / "again"), "--quarantine", str(tmp_path / "aside")]
+    assert main(["clean", *options]) == 2
+    assert "--undo cannot be combined with --quarantine" in capsys.readouterr().err
 
 
 def test_help_tells_the_exit_code(capsys):

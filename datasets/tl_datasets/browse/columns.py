@@ -13,7 +13,7 @@ import polars as pl
 
 from tl_datasets.browse.pictures import Pictures
 from tl_datasets.catalog import Catalog
-from tl_datasets.network_size import LIMITS_PX, STEPS_PER_PX, InputSize, sizes_px
+from tl_datasets.network_size import LIMITS_PX, STEPS_PER_PX, InputSize, near_xyxy, sizes_px
 from tl_datasets.taxonomy import State
 
 _FRAME_WORDS = (
@@ -107,7 +107,7 @@ def _words(values: pl.Series) -> dict[str, Any]:
 
 def _corners(catalog: Catalog) -> dict[str, list[int]]:
     """Left, top, width, height in steps of a thousandth of a pixel."""
-    left_top = np.rint(catalog.xyxy[:, :2] * STEPS_PER_PX).astype(np.int64)
+    left_top = np.rint(near_xyxy(catalog)[:, :2] * STEPS_PER_PX).astype(np.int64)
     sizes = np.rint(sizes_px(catalog) * STEPS_PER_PX).astype(np.int64)
     columns = np.concatenate([left_top, sizes], axis=1).T
     return {name: column.tolist() for name, column in zip(("x", "y", "w", "h"), columns, strict=True)}

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from tl_datasets.catalog import Catalog
 from tl_datasets.errors import ImageError
+from tl_datasets.network_size import FARTHEST_PX
 
 THUMBNAIL_WIDTH_PX = 320
 THUMBNAIL_QUALITY = 80
@@ -110,7 +111,7 @@ def is_shown_by_browsers(catalog: Catalog, row: int) -> bool:
 
 def crop_region(xyxy: NDArray[np.float64], width_px: int, height_px: int) -> tuple[int, int, int, int]:
     """A square around a box, cut at the image's edges: left, top, width, height in whole pixels, at least 1 each."""
-    x1, y1, x2, y2 = (float(value) for value in xyxy)
+    x1, y1, x2, y2 = (float(value) for value in np.clip(xyxy, -FARTHEST_PX, FARTHEST_PX))
     side = max(CROP_CONTEXT * max(x2 - x1, y2 - y1), CROP_LEAST_SIDE_PX)
     centre_x, centre_y = (x1 + x2) / 2, (y1 + y2) / 2
     left = min(max(round(centre_x - side / 2), 0), width_px - 1)

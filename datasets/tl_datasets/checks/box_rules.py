@@ -12,6 +12,7 @@ from tl_datasets.catalog import ANNOTATION_SCHEMA, BOX_COLUMNS, Catalog
 from tl_datasets.checks.findings import Finding
 from tl_datasets.checks.rules import Rule
 from tl_datasets.checks.settings import CheckSettings
+from tl_datasets.network_size import near_xyxy
 from tl_datasets.taxonomy import TRAFFIC_LIGHT
 
 # Fields in which two boxes on one object may contradict each other, and words that contradict nothing.
@@ -89,12 +90,12 @@ def _single_boxes(boxes: pl.DataFrame, settings: CheckSettings) -> Iterator[Find
 
 
 def _pairs(catalog: Catalog, settings: CheckSettings) -> Iterator[Finding]:
-    xyxy, offsets = catalog.xyxy, catalog.offsets
+    xyxy, offsets = near_xyxy(catalog), catalog.offsets
     annotations = catalog.annotations
     category = annotations["category"].to_numpy()
     ignore = annotations["ignore"].fill_null(False).to_numpy()
     with np.errstate(invalid="ignore"):
-        usable = np.isfinite(xyxy).all(axis=1) & (xyxy[:, 0] < xyxy[:, 2]) & (xyxy[:, 1] < xyxy[:, 3]) & ~ignore
+        usable = np.isfinite(catalog.xyxy).all(axis=1) & (xyxy[:, 0] < xyxy[:, 2]) & (xyxy[:, 1] < xyxy[:, 3]) & ~ignore
     frame_ids = catalog.frames["frame_id"]
     for index in np.flatnonzero(np.diff(offsets) > 1):
         rows = np.arange(offsets[index], offsets[index + 1])

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from tl_datasets.catalog import BOX_COLUMNS
-from tl_datasets.checks.rules import RULES, Rule, Severity
+from tl_datasets.catalog import BOX_COLUMNS, write_table
+from tl_datasets.checks.rules import RULES, Rule, Severity, Subject
 from tl_datasets.errors import DataError, show
 from tl_datasets.images import write_whole
 
@@ -95,10 +95,8 @@ class Findings:
             "counts": {f"{row['rule']}/{row['severity']}": row["findings"] for row in self.counts().to_dicts()},
             **self.about,
         }
-        temporary = folder / f".{FINDINGS_FILE}.part"
-        self.table.write_parquet(temporary)
         write_whole(folder / ABOUT_FILE, json.dumps(about, indent=2) + "\n")
-        temporary.replace(path)
+        write_table(self.table, path)
         return path
 
     @classmethod
@@ -119,14 +117,35 @@ class Findings:
                 f"{FINDINGS_FILE} with {ABOUT_FILE} beside it"
             ) from error
         fingerprint = about.pop("fingerprint", None) if isinstance(about, dict) else None
-        unknown = set(FINDING_SCHEMA) - set(table.columns)
-        if not isinstance(fingerprint, str) or unknown:
+        if not isinstance(fingerprint, str):
             raise DataError(f"{path}: no findings (fingerprint {show(fingerprint)}); check the catalog again")
-        rules = set(table["rule"]) - set(Rule)
-        if rules:
-            raise DataError(f"{path}: unknown rule {show(min(rules))}; check the catalog again with this version")
+        fault = _fault_of(table)
+        if fault is not None:
+            raise DataError(f"{path}: {fault}; check the catalog again with this version")
         about.pop("counts", None)
-        return cls(table=table.select(list(FINDING_SCHEMA)).cast(FINDING_SCHEMA), fingerprint=fingerprint, about=about)  # type: ignore[arg-type]
+        return cls(table=table.select(list(FINDING_SCHEMA)), fingerprint=fingerprint, about=about)
+
+
+def _fault_of(table: pl.DataFrame) -> str | None:
+    """What keeps a table from being one of findings; None where nothing does."""
+    for name, dtype in FINDING_SCHEMA.items():
+        if name not in table.columns:
+            return f"no column '{name}', expected {', '.join(FINDING_SCHEMA)}"
+        if table.schema[name] != dtype:
+            return f"{name} is {table.schema[name]}, expected {dtype}"
+    for name, words in (("rule", Rule), ("severity", Severity)):
+        unknown = [word for word in table[name].unique(maintain_order=True) if word not in set(words)]
+        if unknown:
+            return f"{name} is {show(unknown[0])}, expected {', '.join(words)}"
+    for name in ("message", "remedy"):
+        if table[name].null_count():
+            return f"{name} is None, expected a text"
+    of_boxes = [rule for rule, info in RULES.items() if info.subject is Subject.BOX]
+    for name, what in (("box", "box"), ("frame_id", "frame")):
+        holed = table.filter(pl.col("rule").is_in(of_boxes) & pl.col(name).is_null())
+        if len(holed):
+            return f"{holed['rule'][0]} of a box without a {what}, expected one"
+    return None
 
 
 _ORDER = {severity.value: place for place, severity in enumerate(Severity)}

@@ -38,7 +38,7 @@ class CheckSettings(BaseModel):
             up to 0.36 wide.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     one_colour_std: float = Field(default=3.0, ge=0)
     grey_chroma: float = Field(default=0.8, ge=0)

@@ -204,3 +204,11 @@ def test_the_folder_appears_whole_or_not(catalog, tmp_path, monkeypatch):
 def test_the_same_catalog_gives_the_same_page(catalog, tmp_path):
     first = write_page(catalog, tmp_path / "one").index.read_text(encoding="utf-8")
     assert first == write_page(catalog, tmp_path / "two").index.read_text(encoding="utf-8")
+
+
+def test_a_box_beyond_all_measure(draw_image, make_catalog, make_frame, tmp_path):
+    draw_image(tmp_path / "a.png", 100, 80)
+    far = Annotation(xyxy=(-4e307, -4e307, 1e308, 4e307), state=State.RED)
+    report = write_page(make_catalog(make_frame("a", annotations=(far,))), tmp_path / "look")
+    boxes = data_of(report.index)["boxes"]
+    assert boxes["x"] == [-(10**12)] and boxes["w"] == [2 * 10**12] and report.crops == 1

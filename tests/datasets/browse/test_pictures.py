@@ -18,6 +18,7 @@ from tl_datasets.taxonomy import PixelFormat
         ("at the corner, cut", (0, 0, 10, 40), (0, 0, 55, 70)),
         ("at the far corner, cut", (195, 190, 200, 200), (182, 179, 18, 21)),
         ("outside, one pixel is left", (300, 300, 310, 310), (199, 199, 1, 1)),
+        ("beyond all measure", (-4e307, -4e307, 1e308, 1e308), (0, 0, 200, 200)),
     ],
 )
 def test_crop_region(what, box, region):

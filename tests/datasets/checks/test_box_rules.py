@@ -138,3 +138,8 @@ def test_a_finding_carries_the_box_and_the_remedy(boxed):
     row = check(boxed(GOOD, (1000, 100, 1020, 150)), images=False).of("box_outside").row(0, named=True)
     assert (row["x1"], row["y1"], row["x2"], row["y2"]) == (1000, 100, 1020, 150)
     assert row["severity"] == "error" and row["remedy"].startswith("drop the box")
+
+
+def test_boxes_beyond_all_measure_are_compared_too(boxed, rules_of):
+    far = (-4e307, -4e307, 1e308, 4e307)
+    assert "box_duplicate" in rules_of(check(boxed(far, far, GOOD), images=False))

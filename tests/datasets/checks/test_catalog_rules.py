@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from tl_datasets.checks.condition_rules import check_luminance
 from tl_datasets.checks.run import check
 from tl_datasets.checks.settings import CheckSettings
 from tl_datasets.frame import Annotation, Frame
-from tl_datasets.taxonomy import Scene, State, TimeOfDay, Weather
+from tl_datasets.taxonomy import PixelFormat, Scene, State, TimeOfDay, Weather
 
 
 def messages(findings, rule: str) -> list[str]:
@@ -34,6 +35,13 @@ def test_time_of_day_against_brightness(time_of_day, level, expected, write_fram
     frame = write_frame("a", (), image=street(1, level=level), time_of_day=time_of_day)
     found = rules_of(check(make_catalog(frame)))
     assert found == ({} if expected is None else {expected: [("a", None)]})
+
+
+def test_the_brightness_of_a_raw_frame_says_nothing():
+    """How bright it turns out is a matter of its decoding."""
+    frame = {"frame_id": "a", "time_of_day": TimeOfDay.NIGHT, "pixel_format": PixelFormat.RCCB12}
+    assert list(check_luminance(frame, 140, CheckSettings())) == []
+    assert len(list(check_luminance({**frame, "pixel_format": None}, 140, CheckSettings()))) == 1
 
 
 def test_thresholds_of_brightness(write_frame, make_catalog, street, rules_of):

@@ -79,9 +79,12 @@ def other_columns(folder):
     pl.DataFrame({"a": [1]}).write_parquet(folder / "findings.parquet")
 
 
-def unknown_rule(folder):
-    table = pl.read_parquet(folder / "findings.parquet")
-    table.with_columns(rule=pl.lit("moon_phase")).write_parquet(folder / "findings.parquet")
+def with_column(**columns):
+    def damage(folder):
+        table = pl.read_parquet(folder / "findings.parquet")
+        table.with_columns(**columns).write_parquet(folder / "findings.parquet")
+
+    return damage
 
 
 @pytest.mark.parametrize(
@@ -91,8 +94,22 @@ def unknown_rule(folder):
         ("no parquet", lambda folder: (folder / "findings.parquet").write_text("x"), "no findings"),
         ("without check.json", remove_about, "check.json beside it"),
         ("a list", lambda folder: (folder / "check.json").write_text("[]"), "fingerprint None"),
-        ("other columns", other_columns, "check the catalog again"),
-        ("a rule of the future", unknown_rule, "unknown rule 'moon_phase'"),
+        ("other columns", other_columns, "no column 'frame_id'"),
+        (
+            "a rule of the future",
+            with_column(rule=pl.lit("moon_phase")),
+            "rule is 'moon_phase', expected image_missing",
+        ),
+        ("no rule", with_column(rule=pl.lit(None, dtype=pl.String)), "rule is None"),
+        ("rules as lists", with_column(rule=pl.concat_list("rule")), "rule is List.String., expected String"),
+        ("another severity", with_column(severity=pl.lit("awful")), "severity is 'awful', expected error"),
+        ("no severity", with_column(severity=pl.lit(None, dtype=pl.String)), "severity is None"),
+        ("boxes as text", with_column(box=pl.lit("zero")), "box is String, expected Int32"),
+        ("half a box", with_column(box=pl.lit(0.5)), "box is Float64, expected Int32"),
+        ("a coordinate as text", with_column(x1=pl.lit("q")), "x1 is String, expected Float64"),
+        ("no message", with_column(message=pl.lit(None, dtype=pl.String)), "message is None"),
+        ("a rule about boxes without one", with_column(box=pl.lit(None, dtype=pl.Int32)), "of a box without a box"),
+        ("a box of no frame", with_column(frame_id=pl.lit(None, dtype=pl.String)), "of a box without a frame"),
     ],
 )
 def test_broken_files(what, damage, message, faulty, tmp_path):
