@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tl_datasets.image_hash import HASH_BITS, HASH_WORDS, count_different_bits, hash_image
+from tl_datasets.duplicates.image_hash import HASH_BITS, HASH_WORDS, count_different_bits, hash_image
+from tl_datasets.duplicates.near_pairs import find_near_pairs
 from tl_datasets.images import list_images, read_rgb
-from tl_datasets.near_pairs import find_near_pairs
 
 PLANTED = 1000
 FRAMES_PER_DRIVE = 50

@@ -21,7 +21,7 @@ import polars as pl
 from tl_datasets.catalog import Catalog
 from tl_datasets.checks.settings import CheckSettings
 from tl_datasets.checks.state_rules import check_lamp, readable_lamps
-from tl_datasets.lamp_state import READABLE
+from tl_datasets.lamps.state import READABLE
 from tl_datasets.taxonomy import TRAFFIC_LIGHT, State
 
 LABELS = [str(state) for state in (*READABLE, State.OFF)]

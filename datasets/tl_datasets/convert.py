@@ -25,7 +25,7 @@ from tl_datasets.formats import (
     voc_write,
     yolo_write,
 )
-from tl_datasets.formats.write_report import WriteReport
+from tl_datasets.formats.common.write_report import WriteReport
 from tl_datasets.images import write_rgb
 from tl_datasets.options import checked_options
 from tl_datasets.taxonomy import LabelStatus, PixelFormat

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from tl_datasets.catalog import CONDITIONS, Catalog
-from tl_datasets.duplicates import find_twins
+from tl_datasets.duplicates.find import find_twins
 from tl_datasets.network_size import DEFAULT_INPUT_SIZE, LIMITS_PX, InputSize, network_sizes_px, sizes_px
 from tl_datasets.taxonomy import TRAFFIC_LIGHT, State
 

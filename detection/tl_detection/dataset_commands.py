@@ -77,7 +77,7 @@ def run_index(options: argparse.Namespace) -> int:
 
 def _unpacked(source: Path, folder: Path | None) -> Path:
     """The source, taken out of the archive that it is or lies in."""
-    from tl_datasets.archives import split_archive_path, unpack
+    from tl_datasets.archives.unpack import split_archive_path, unpack
 
     found = split_archive_path(source)
     if found is None:
@@ -167,9 +167,9 @@ def run_browse(options: argparse.Namespace) -> int:
 def run_duplicates(options: argparse.Namespace) -> int:
     """`tl duplicates`."""
     from tl_datasets.catalog import Catalog
-    from tl_datasets.duplicates import find_duplicates
-    from tl_datasets.leaks import format_pairs, write_pairs
-    from tl_datasets.pair_sheets import write_pair_sheets
+    from tl_datasets.duplicates.find import find_duplicates
+    from tl_datasets.duplicates.pair_files import format_pairs, write_pairs
+    from tl_datasets.duplicates.pair_sheets import write_pair_sheets
 
     if options.sheets < 0:
         raise UsageError(f"--sheets {options.sheets}: expected 0 or more pairs to show")
@@ -190,8 +190,8 @@ def run_duplicates(options: argparse.Namespace) -> int:
 def run_split(options: argparse.Namespace) -> int:
     """`tl split`."""
     from tl_datasets.catalog import Catalog
-    from tl_datasets.leaks import read_pairs
-    from tl_datasets.splits import split_catalog
+    from tl_datasets.duplicates.pair_files import read_pairs
+    from tl_datasets.splits.split import split_catalog
 
     refuse_existing(options.out)
     assign: dict[str, list[str]] = {}
@@ -261,10 +261,10 @@ def run_clean(options: argparse.Namespace) -> int:
     from tl_datasets.catalog import Catalog
     from tl_datasets.checks.findings import Findings
     from tl_datasets.checks.run import check
-    from tl_datasets.clean import clean
-    from tl_datasets.clean_files import load_record, refuse_nested, save_cleaned
-    from tl_datasets.clean_policy import load_policy
-    from tl_datasets.clean_record import undo
+    from tl_datasets.cleaning.clean import clean
+    from tl_datasets.cleaning.files import load_record, refuse_nested, save_cleaned
+    from tl_datasets.cleaning.policy import load_policy
+    from tl_datasets.cleaning.record import undo
 
     refuse_existing(options.out)
     if options.undo is not None:

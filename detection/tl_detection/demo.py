@@ -19,7 +19,7 @@ from tl_datasets.config import load_config, validate_config
 from tl_datasets.errors import DataError
 from tl_datasets.formats import coco
 from tl_datasets.index import index
-from tl_datasets.splits import split_catalog
+from tl_datasets.splits.split import split_catalog
 from tl_datasets.synthetic import plan_sequences, write_dataset
 from tl_detection.config import RunConfig
 from tl_detection.progress import format_seconds, progress

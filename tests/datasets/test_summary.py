@@ -8,7 +8,7 @@ import pytest
 from tl_datasets.frame import Annotation
 from tl_datasets.index import index
 from tl_datasets.network_size import InputSize
-from tl_datasets.splits import split_catalog
+from tl_datasets.splits.split import split_catalog
 from tl_datasets.summary import format_summary, summarise
 from tl_datasets.taxonomy import Pictogram, State, Weather
 

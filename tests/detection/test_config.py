@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict
 
 from tl_datasets.augment import AugmentConfig, Augmenter
-from tl_datasets.clean_policy import load_policy
+from tl_datasets.cleaning.policy import load_policy
 from tl_datasets.config import DataConfig, dump_config, load_config, validate_config
 from tl_datasets.errors import ConfigError
 from tl_detection.config import FasterRcnnConfig, RunConfig, TrainConfig, YoloConfig, load_run_config

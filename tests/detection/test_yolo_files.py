@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from tl_datasets.catalog import Catalog
-from tl_datasets.formats.write_report import WriteReport
+from tl_datasets.formats.common.write_report import WriteReport
 from tl_datasets.formats.yolo_write import write
 from tl_detection import ultralytics_door
 

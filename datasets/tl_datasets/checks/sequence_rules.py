@@ -11,8 +11,8 @@ import polars as pl
 from tl_datasets.catalog import Catalog
 from tl_datasets.checks.findings import Finding
 from tl_datasets.checks.rules import Rule, Severity
-from tl_datasets.duplicates import find_twins
-from tl_datasets.splits import PARTS
+from tl_datasets.duplicates.find import find_twins
+from tl_datasets.splits.split import PARTS
 from tl_datasets.taxonomy import LabelStatus
 
 # Folder names by which data sets name their parts.

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tl_datasets.catalog import BOX_COLUMNS, Catalog
 from tl_datasets.checks.rules import Rule
 from tl_datasets.checks.settings import CheckSettings
-from tl_datasets.lamp_state import READABLE, LampReading, read_state
+from tl_datasets.lamps.state import READABLE, LampReading, read_state
 from tl_datasets.taxonomy import TRAFFIC_LIGHT, Facing, Orientation, State
 
 # A source whose boxes are this square on the median draws them around the lit lamp, not around the housing. Housings:

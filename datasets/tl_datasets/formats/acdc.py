@@ -15,10 +15,10 @@ from typing import Any
 
 from tl_datasets.errors import AnnotationError, UsageError, show
 from tl_datasets.formats import coco
-from tl_datasets.formats.box_policy import OnBadBox
-from tl_datasets.formats.image_files import ImageFiles, Located, MissingImages, image_root
-from tl_datasets.formats.place import Place
-from tl_datasets.formats.values import declared_side
+from tl_datasets.formats.common.box_policy import OnBadBox
+from tl_datasets.formats.common.image_files import ImageFiles, Located, MissingImages, image_root
+from tl_datasets.formats.common.place import Place
+from tl_datasets.formats.common.values import declared_side
 from tl_datasets.frame import Frame
 from tl_datasets.images import scan_images
 from tl_datasets.parsing import load_json

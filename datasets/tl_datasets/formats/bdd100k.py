@@ -23,10 +23,10 @@ from tl_datasets.formats.bdd100k_files import (
     iter_records,
     lower_attributes,
 )
-from tl_datasets.formats.box_policy import XYXY, OnBadBox, fit_box
-from tl_datasets.formats.image_files import ImageFiles, ImageIndex, Located, MissingImages, Sized
-from tl_datasets.formats.place import Place
-from tl_datasets.formats.values import read_flag
+from tl_datasets.formats.common.box_policy import XYXY, OnBadBox, fit_box
+from tl_datasets.formats.common.image_files import ImageFiles, ImageIndex, Located, MissingImages, Sized
+from tl_datasets.formats.common.place import Place
+from tl_datasets.formats.common.values import read_flag
 from tl_datasets.frame import Annotation, Frame
 from tl_datasets.label_maps import Translator, load_label_map
 from tl_datasets.read_report import Event, ReadReport

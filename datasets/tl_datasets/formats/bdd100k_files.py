@@ -9,9 +9,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tl_datasets.errors import AnnotationError, DataError, UsageError, show
-from tl_datasets.formats.image_files import ImageIndex, image_root
-from tl_datasets.formats.place import Place
-from tl_datasets.formats.values import declared_side
+from tl_datasets.formats.common.image_files import ImageIndex, image_root
+from tl_datasets.formats.common.place import Place
+from tl_datasets.formats.common.values import declared_side
 from tl_datasets.parsing import iter_json_array, load_json
 from tl_datasets.read_report import ReadReport
 

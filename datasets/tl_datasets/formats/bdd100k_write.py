@@ -14,9 +14,9 @@ from typing import Any
 from tl_datasets.catalog import Catalog
 from tl_datasets.errors import DataError
 from tl_datasets.formats.bdd100k import RECORDING
-from tl_datasets.formats.image_names import image_names
-from tl_datasets.formats.lost_fields import lose_box_fields, lose_frame_fields
-from tl_datasets.formats.write_report import WriteReport
+from tl_datasets.formats.common.image_names import image_names
+from tl_datasets.formats.common.lost_fields import lose_box_fields, lose_frame_fields
+from tl_datasets.formats.common.write_report import WriteReport
 from tl_datasets.frame import Annotation, Frame
 from tl_datasets.images import write_whole
 from tl_datasets.taxonomy import TRAFFIC_LIGHT, ConditionSource, LabelStatus, Scene, State, TimeOfDay, Weather

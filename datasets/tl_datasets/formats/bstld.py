@@ -14,13 +14,19 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from tl_datasets.errors import DataError, show
-from tl_datasets.formats.box_policy import XYXY, OnBadBox
-from tl_datasets.formats.foreign_paths import find_by_tail, is_foreign, names_file, path_without_suffix, posix_path
-from tl_datasets.formats.image_files import ImageFiles, Located, MissingImages, image_root
-from tl_datasets.formats.place import Place
-from tl_datasets.formats.values import read_flag, read_number
-from tl_datasets.formats.word_box import labelled_box
-from tl_datasets.formats.yaml_records import iter_yaml_records
+from tl_datasets.formats.common.box_policy import XYXY, OnBadBox
+from tl_datasets.formats.common.foreign_paths import (
+    find_by_tail,
+    is_foreign,
+    names_file,
+    path_without_suffix,
+    posix_path,
+)
+from tl_datasets.formats.common.image_files import ImageFiles, Located, MissingImages, image_root
+from tl_datasets.formats.common.place import Place
+from tl_datasets.formats.common.values import read_flag, read_number
+from tl_datasets.formats.common.word_box import labelled_box
+from tl_datasets.formats.common.yaml_records import iter_yaml_records
 from tl_datasets.frame import Annotation, Frame
 from tl_datasets.label_maps import Translator, load_label_map
 from tl_datasets.read_report import Event, ReadReport

@@ -14,9 +14,9 @@ except ImportError:  # PyYAML built without libyaml
 
 from tl_datasets.catalog import Catalog
 from tl_datasets.errors import DataError, show
-from tl_datasets.formats.lost_fields import lose_box_fields, lose_frame_fields
-from tl_datasets.formats.sequence_folders import labels_lights, sequence_places
-from tl_datasets.formats.write_report import WriteReport
+from tl_datasets.formats.common.lost_fields import lose_box_fields, lose_frame_fields
+from tl_datasets.formats.common.sequence_folders import labels_lights, sequence_places
+from tl_datasets.formats.common.write_report import WriteReport
 from tl_datasets.frame import Annotation, Frame
 from tl_datasets.images import write_whole
 from tl_datasets.label_maps import LabelMap, load_label_map

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from tl_datasets.errors import AnnotationError, UsageError, show
-from tl_datasets.formats.box_policy import XYXY, OnBadBox, fit_box
-from tl_datasets.formats.image_files import ImageFiles, Located, MissingImages, Sized
-from tl_datasets.formats.place import Place
-from tl_datasets.formats.values import declared_side, read_flag, read_number
+from tl_datasets.formats.common.box_policy import XYXY, OnBadBox, fit_box
+from tl_datasets.formats.common.image_files import ImageFiles, Located, MissingImages, Sized
+from tl_datasets.formats.common.place import Place
+from tl_datasets.formats.common.values import declared_side, read_flag, read_number
 from tl_datasets.frame import Annotation, Frame
 from tl_datasets.images import scan_images
 from tl_datasets.label_maps import Translator, load_label_map

@@ -15,20 +15,20 @@ from typing import Any, Literal
 
 from tl_datasets.catalog import Catalog
 from tl_datasets.errors import show
-from tl_datasets.formats.attribute_words import (
+from tl_datasets.formats.coco_document import DOCUMENT_NAME, find_document, find_image_root, load_document
+from tl_datasets.formats.common.attribute_words import (
     box_attributes,
     check_status,
     frame_attributes,
     read_annotation_attributes,
     read_image_attributes,
 )
-from tl_datasets.formats.box_policy import OnBadBox, fit_box
-from tl_datasets.formats.coco_document import DOCUMENT_NAME, find_document, find_image_root, load_document
-from tl_datasets.formats.image_files import ImageFiles, Located, MissingImages, Sized
-from tl_datasets.formats.image_names import image_names
-from tl_datasets.formats.place import Place
-from tl_datasets.formats.values import declared_side, read_flag, read_number
-from tl_datasets.formats.write_report import WriteReport
+from tl_datasets.formats.common.box_policy import OnBadBox, fit_box
+from tl_datasets.formats.common.image_files import ImageFiles, Located, MissingImages, Sized
+from tl_datasets.formats.common.image_names import image_names
+from tl_datasets.formats.common.place import Place
+from tl_datasets.formats.common.values import declared_side, read_flag, read_number
+from tl_datasets.formats.common.write_report import WriteReport
 from tl_datasets.frame import Annotation, Frame
 from tl_datasets.images import write_whole
 from tl_datasets.label_maps import LabelFields

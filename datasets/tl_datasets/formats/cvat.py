@@ -12,16 +12,16 @@ from contextlib import closing
 from pathlib import Path
 
 from tl_datasets.errors import AnnotationError
-from tl_datasets.formats.box_policy import OnBadBox
+from tl_datasets.formats.common.box_policy import OnBadBox
+from tl_datasets.formats.common.image_files import ImageFiles, MissingImages
+from tl_datasets.formats.common.named_root import NAMES_TRIED, root_of_names
+from tl_datasets.formats.common.place import Place
+from tl_datasets.formats.common.tagged_frame import Empty
 from tl_datasets.formats.cvat_images import read_images
 from tl_datasets.formats.cvat_meta import Task, read_meta
 from tl_datasets.formats.cvat_reading import CvatReading
 from tl_datasets.formats.cvat_video import read_video
 from tl_datasets.formats.cvat_write import write
-from tl_datasets.formats.image_files import ImageFiles, MissingImages
-from tl_datasets.formats.named_root import NAMES_TRIED, root_of_names
-from tl_datasets.formats.place import Place
-from tl_datasets.formats.tagged_frame import Empty
 from tl_datasets.frame import Frame
 from tl_datasets.label_maps import Translator, load_label_map
 from tl_datasets.parsing import iter_xml

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from tl_datasets.errors import show
-from tl_datasets.formats.condition_tags import read_tags
+from tl_datasets.formats.common.condition_tags import read_tags
+from tl_datasets.formats.common.image_files import ImageFiles, Located, Sized
+from tl_datasets.formats.common.place import Place
+from tl_datasets.formats.common.values import declared_side
 from tl_datasets.formats.cvat_meta import split_of
 from tl_datasets.formats.cvat_reading import CvatReading
 from tl_datasets.formats.cvat_shapes import box_fields, read_attributes, read_geometry, read_label
-from tl_datasets.formats.image_files import ImageFiles, Located, Sized
-from tl_datasets.formats.place import Place
-from tl_datasets.formats.values import declared_side
 from tl_datasets.frame import Annotation, Frame
 from tl_datasets.parsing import iter_xml
 from tl_datasets.read_report import Event

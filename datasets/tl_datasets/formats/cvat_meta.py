@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from tl_datasets.formats.place import Place
-from tl_datasets.formats.values import declared_side, read_whole
+from tl_datasets.formats.common.place import Place
+from tl_datasets.formats.common.values import declared_side, read_whole
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tl_datasets.formats.attributed_box import attributed_box
-from tl_datasets.formats.box_policy import OnBadBox
+from tl_datasets.formats.common.attributed_box import attributed_box
+from tl_datasets.formats.common.box_policy import OnBadBox
+from tl_datasets.formats.common.image_files import Sized
+from tl_datasets.formats.common.place import Place
+from tl_datasets.formats.common.tagged_frame import Empty, tagged_frame
 from tl_datasets.formats.cvat_meta import Task
 from tl_datasets.formats.cvat_shapes import Geometry
-from tl_datasets.formats.image_files import Sized
-from tl_datasets.formats.place import Place
-from tl_datasets.formats.tagged_frame import Empty, tagged_frame
 from tl_datasets.frame import Annotation, Frame
 from tl_datasets.label_maps import Translator
 from tl_datasets.read_report import Event, ReadReport

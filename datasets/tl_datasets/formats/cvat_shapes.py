@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tl_datasets.errors import show
-from tl_datasets.formats.attribute_words import read_annotation_attributes
-from tl_datasets.formats.attributed_box import upright
-from tl_datasets.formats.box_policy import XYXY
-from tl_datasets.formats.place import Place
-from tl_datasets.formats.values import read_flag, read_number
+from tl_datasets.formats.common.attribute_words import read_annotation_attributes
+from tl_datasets.formats.common.attributed_box import upright
+from tl_datasets.formats.common.box_policy import XYXY
+from tl_datasets.formats.common.place import Place
+from tl_datasets.formats.common.values import read_flag, read_number
 from tl_datasets.label_maps import normalise_word
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tl_datasets.formats.common.place import Place
+from tl_datasets.formats.common.values import read_flag, read_whole
 from tl_datasets.formats.cvat_shapes import Geometry, box_fields, read_attributes, read_geometry, read_label
-from tl_datasets.formats.place import Place
-from tl_datasets.formats.values import read_flag, read_whole
 from tl_datasets.read_report import Event, ReadReport
 
 if TYPE_CHECKING:

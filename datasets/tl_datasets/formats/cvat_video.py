@@ -6,12 +6,12 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from tl_datasets.errors import AnnotationError
+from tl_datasets.formats.common.image_files import ImageFiles, Located
+from tl_datasets.formats.common.numbered_images import name_of_frame, numbered_images
+from tl_datasets.formats.common.place import Place
 from tl_datasets.formats.cvat_reading import CvatReading
 from tl_datasets.formats.cvat_shapes import Geometry
 from tl_datasets.formats.cvat_tracks import Track, boxes_by_frame, read_track
-from tl_datasets.formats.image_files import ImageFiles, Located
-from tl_datasets.formats.numbered_images import name_of_frame, numbered_images
-from tl_datasets.formats.place import Place
 from tl_datasets.frame import Frame
 from tl_datasets.parsing import iter_xml
 

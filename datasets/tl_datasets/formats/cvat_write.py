@@ -13,16 +13,16 @@ from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
 from tl_datasets.catalog import CONDITIONS, Catalog
-from tl_datasets.formats.attribute_words import (
+from tl_datasets.formats.common.attribute_words import (
     ANNOTATION_FLAGS,
     ANNOTATION_WORDS,
     CONDITION_WORDS,
     box_attributes,
     frame_attributes,
 )
+from tl_datasets.formats.common.image_names import image_names
+from tl_datasets.formats.common.write_report import WriteReport
 from tl_datasets.formats.cvat_shapes import TEXT_FIELDS
-from tl_datasets.formats.image_names import image_names
-from tl_datasets.formats.write_report import WriteReport
 from tl_datasets.frame import Annotation, Frame
 from tl_datasets.images import write_whole
 from tl_datasets.taxonomy import TRAFFIC_LIGHT, LabelStatus

@@ -15,7 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from tl_datasets.errors import show
-from tl_datasets.formats.box_policy import OnBadBox, fit_box
+from tl_datasets.formats.common.box_policy import OnBadBox, fit_box
+from tl_datasets.formats.common.foreign_paths import path_without_suffix
+from tl_datasets.formats.common.image_files import ImageFiles, Located, MissingImages
+from tl_datasets.formats.common.place import Place
+from tl_datasets.formats.common.values import read_number
 from tl_datasets.formats.dtld_files import (
     Library,
     Record,
@@ -26,10 +30,6 @@ from tl_datasets.formats.dtld_files import (
     timestamp_ns,
 )
 from tl_datasets.formats.dtld_v1 import UNKNOWN, read_class_id
-from tl_datasets.formats.foreign_paths import path_without_suffix
-from tl_datasets.formats.image_files import ImageFiles, Located, MissingImages
-from tl_datasets.formats.place import Place
-from tl_datasets.formats.values import read_number
 from tl_datasets.frame import Annotation, Frame
 from tl_datasets.label_maps import Translator, load_label_map, normalise_word
 from tl_datasets.read_report import Event, ReadReport

@@ -9,10 +9,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from tl_datasets.errors import AnnotationError, DataError, show
-from tl_datasets.formats.foreign_paths import find_by_tail, names_file, posix_path
-from tl_datasets.formats.image_files import ImageIndex, image_root
-from tl_datasets.formats.place import Place
-from tl_datasets.formats.yaml_records import iter_yaml_records
+from tl_datasets.formats.common.foreign_paths import find_by_tail, names_file, posix_path
+from tl_datasets.formats.common.image_files import ImageIndex, image_root
+from tl_datasets.formats.common.place import Place
+from tl_datasets.formats.common.yaml_records import iter_yaml_records
 from tl_datasets.parsing import load_json
 from tl_datasets.raw_images import is_raw_file
 from tl_datasets.read_report import ReadReport

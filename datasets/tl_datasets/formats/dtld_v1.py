@@ -8,7 +8,7 @@ toolkit documents the last five; the first is known from public loaders. A digit
 from __future__ import annotations
 
 from tl_datasets.errors import show
-from tl_datasets.formats.place import Place
+from tl_datasets.formats.common.place import Place
 from tl_datasets.read_report import Event, ReadReport
 
 UNKNOWN = "unknown"

@@ -7,14 +7,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tl_datasets.catalog import Catalog
+from tl_datasets.formats.common.foreign_paths import path_without_suffix
+from tl_datasets.formats.common.lost_fields import lose_box_fields, lose_frame_fields
+from tl_datasets.formats.common.place import Place
+from tl_datasets.formats.common.sequence_folders import labels_lights, sequence_places
+from tl_datasets.formats.common.write_report import WriteReport
 from tl_datasets.formats.dtld import WORDS
 from tl_datasets.formats.dtld_files import N_PARTS, timestamp_ns
 from tl_datasets.formats.dtld_v1 import UNKNOWN
-from tl_datasets.formats.foreign_paths import path_without_suffix
-from tl_datasets.formats.lost_fields import lose_box_fields, lose_frame_fields
-from tl_datasets.formats.place import Place
-from tl_datasets.formats.sequence_folders import labels_lights, sequence_places
-from tl_datasets.formats.write_report import WriteReport
 from tl_datasets.frame import Annotation, Frame
 from tl_datasets.images import write_whole
 from tl_datasets.taxonomy import TRAFFIC_LIGHT, PixelFormat

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from tl_datasets.errors import AnnotationError, UsageError
-from tl_datasets.formats.box_policy import OnBadBox, fit_box
-from tl_datasets.formats.image_files import ImageFiles, Located, MissingImages, Sized
+from tl_datasets.formats.common.box_policy import OnBadBox, fit_box
+from tl_datasets.formats.common.image_files import ImageFiles, Located, MissingImages, Sized
+from tl_datasets.formats.common.paired_files import check_stems, named_folder
+from tl_datasets.formats.common.place import Place
+from tl_datasets.formats.common.split_lists import LIST_NAMES, read_split_lists
 from tl_datasets.formats.kitti_rows import Row, read_rows
-from tl_datasets.formats.paired_files import check_stems, named_folder
-from tl_datasets.formats.place import Place
-from tl_datasets.formats.split_lists import LIST_NAMES, read_split_lists
 from tl_datasets.frame import Annotation, Frame
 from tl_datasets.images import scan_images
 from tl_datasets.label_maps import Translator, load_label_map

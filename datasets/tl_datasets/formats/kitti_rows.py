@@ -10,8 +10,8 @@ from itertools import takewhile
 from pathlib import Path
 
 from tl_datasets.errors import show
-from tl_datasets.formats.place import Place
-from tl_datasets.formats.values import read_number, read_whole
+from tl_datasets.formats.common.place import Place
+from tl_datasets.formats.common.values import read_number, read_whole
 from tl_datasets.parsing import read_text
 
 DONT_CARE = "DontCare"

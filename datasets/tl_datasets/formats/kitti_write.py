@@ -12,11 +12,11 @@ from pathlib import Path, PurePosixPath
 import polars as pl
 
 from tl_datasets.catalog import Catalog
-from tl_datasets.formats.image_names import image_names
+from tl_datasets.formats.common.image_names import image_names
+from tl_datasets.formats.common.lost_fields import lose_box_fields
+from tl_datasets.formats.common.split_lists import PARTS, write_split_lists
+from tl_datasets.formats.common.write_report import FRAME_FIELDS, WriteReport
 from tl_datasets.formats.kitti_rows import DONT_CARE
-from tl_datasets.formats.lost_fields import lose_box_fields
-from tl_datasets.formats.split_lists import PARTS, write_split_lists
-from tl_datasets.formats.write_report import FRAME_FIELDS, WriteReport
 from tl_datasets.formats.yolo_write import class_name
 from tl_datasets.frame import Annotation
 from tl_datasets.images import write_whole

@@ -14,18 +14,18 @@ from pathlib import Path
 from typing import Any
 
 from tl_datasets.errors import AnnotationError, show
-from tl_datasets.formats.attribute_words import read_annotation_attributes
-from tl_datasets.formats.attributed_box import attributed_box, upright
-from tl_datasets.formats.box_policy import XYXY, OnBadBox
-from tl_datasets.formats.condition_tags import IMAGE_FIELDS, field_name, read_tags
-from tl_datasets.formats.image_files import ImageFiles, ImageIndex, Located, MissingImages, Sized
-from tl_datasets.formats.named_root import NAMES_TRIED, root_of_names
+from tl_datasets.formats.common.attribute_words import read_annotation_attributes
+from tl_datasets.formats.common.attributed_box import attributed_box, upright
+from tl_datasets.formats.common.box_policy import XYXY, OnBadBox
+from tl_datasets.formats.common.condition_tags import IMAGE_FIELDS, field_name, read_tags
+from tl_datasets.formats.common.image_files import ImageFiles, ImageIndex, Located, MissingImages, Sized
+from tl_datasets.formats.common.named_root import NAMES_TRIED, root_of_names
+from tl_datasets.formats.common.place import Place
+from tl_datasets.formats.common.tagged_frame import Empty, tagged_frame
+from tl_datasets.formats.common.values import read_flag, read_number
 from tl_datasets.formats.openlabel_images import SceneImages
 from tl_datasets.formats.openlabel_scene import Scene, Seen, items_of, load_scene, mapping, typed_values
 from tl_datasets.formats.openlabel_write import write
-from tl_datasets.formats.place import Place
-from tl_datasets.formats.tagged_frame import Empty, tagged_frame
-from tl_datasets.formats.values import read_flag, read_number
 from tl_datasets.frame import Annotation, Frame
 from tl_datasets.label_maps import LabelMap, Translator, load_label_map, normalise_word
 from tl_datasets.read_report import Event, ReadReport

@@ -8,10 +8,10 @@ from itertools import islice
 from typing import Any
 
 from tl_datasets.errors import UsageError, show
-from tl_datasets.formats.numbered_images import expression_of
+from tl_datasets.formats.common.numbered_images import expression_of
+from tl_datasets.formats.common.place import Place
+from tl_datasets.formats.common.values import declared_side
 from tl_datasets.formats.openlabel_scene import Scene, mapping, typed_values
-from tl_datasets.formats.place import Place
-from tl_datasets.formats.values import declared_side
 
 _WIDTHS, _HEIGHTS = ("width_px", "width"), ("height_px", "height")
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tl_datasets.errors import show
-from tl_datasets.formats.place import Place
-from tl_datasets.formats.values import read_whole
+from tl_datasets.formats.common.place import Place
+from tl_datasets.formats.common.values import read_whole
 from tl_datasets.parsing import load_json
 
 GEOMETRIES = (

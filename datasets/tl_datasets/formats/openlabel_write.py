@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from tl_datasets.catalog import CONDITIONS, Catalog
-from tl_datasets.formats.attribute_words import box_attributes, frame_attributes
-from tl_datasets.formats.image_names import image_names
-from tl_datasets.formats.write_report import WriteReport
+from tl_datasets.formats.common.attribute_words import box_attributes, frame_attributes
+from tl_datasets.formats.common.image_names import image_names
+from tl_datasets.formats.common.write_report import WriteReport
 from tl_datasets.frame import Annotation, Frame
 from tl_datasets.images import write_whole
 from tl_datasets.taxonomy import LabelStatus

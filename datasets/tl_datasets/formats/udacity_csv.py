@@ -14,12 +14,12 @@ from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple
 
 from tl_datasets.errors import AnnotationError, DataError, show
-from tl_datasets.formats.box_policy import XYXY, OnBadBox
-from tl_datasets.formats.csv_rows import iter_rows
-from tl_datasets.formats.image_files import ImageFiles, ImageIndex, Located, MissingImages, image_root
-from tl_datasets.formats.place import Place
-from tl_datasets.formats.values import read_flag, read_number
-from tl_datasets.formats.word_box import labelled_box
+from tl_datasets.formats.common.box_policy import XYXY, OnBadBox
+from tl_datasets.formats.common.csv_rows import iter_rows
+from tl_datasets.formats.common.image_files import ImageFiles, ImageIndex, Located, MissingImages, image_root
+from tl_datasets.formats.common.place import Place
+from tl_datasets.formats.common.values import read_flag, read_number
+from tl_datasets.formats.common.word_box import labelled_box
 from tl_datasets.frame import Frame
 from tl_datasets.label_maps import LabelFields, LabelMap, Translator, load_label_map
 from tl_datasets.read_report import Event, ReadReport

@@ -12,9 +12,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from tl_datasets.errors import AnnotationError, show
-from tl_datasets.formats.box_policy import OnBadBox
-from tl_datasets.formats.image_files import ImageFiles, Located, MissingImages
-from tl_datasets.formats.place import Place
+from tl_datasets.formats.common.box_policy import OnBadBox
+from tl_datasets.formats.common.image_files import ImageFiles, Located, MissingImages
+from tl_datasets.formats.common.place import Place
 from tl_datasets.formats.voc_layout import VocItem, VocLayout, find_layout
 from tl_datasets.formats.voc_objects import ObjectReader, frame_fields
 from tl_datasets.formats.voc_origin import Origin, decide_origin, declared_origin

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from tl_datasets.errors import AnnotationError, UsageError
-from tl_datasets.formats.paired_files import check_stems, named_folder
-from tl_datasets.formats.split_lists import LIST_NAMES, read_split_lists
+from tl_datasets.formats.common.paired_files import check_stems, named_folder
+from tl_datasets.formats.common.split_lists import LIST_NAMES, read_split_lists
 from tl_datasets.formats.voc_xml import load_voc
 from tl_datasets.images import IMAGE_SUFFIXES, scan_images
 from tl_datasets.read_report import Event, ReadReport

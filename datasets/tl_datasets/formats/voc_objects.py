@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tl_datasets.errors import show
-from tl_datasets.formats.attribute_words import check_status, read_annotation_attributes, read_image_attributes
-from tl_datasets.formats.box_policy import XYXY, OnBadBox, fit_box
-from tl_datasets.formats.image_files import Sized
+from tl_datasets.formats.common.attribute_words import check_status, read_annotation_attributes, read_image_attributes
+from tl_datasets.formats.common.box_policy import XYXY, OnBadBox, fit_box
+from tl_datasets.formats.common.image_files import Sized
 from tl_datasets.formats.voc_origin import to_half_open
 from tl_datasets.formats.voc_xml import VocFile, VocObject
 from tl_datasets.frame import Annotation

@@ -15,12 +15,12 @@ from xml.etree import ElementTree
 import polars as pl
 
 from tl_datasets.catalog import Catalog
-from tl_datasets.formats.attribute_words import box_attributes, frame_attributes
-from tl_datasets.formats.image_names import image_names
-from tl_datasets.formats.split_lists import write_split_lists
+from tl_datasets.formats.common.attribute_words import box_attributes, frame_attributes
+from tl_datasets.formats.common.image_names import image_names
+from tl_datasets.formats.common.split_lists import write_split_lists
+from tl_datasets.formats.common.write_report import FRAME_FIELDS, WriteReport
 from tl_datasets.formats.voc_origin import ATTRIBUTE
 from tl_datasets.formats.voc_xml import SIDES
-from tl_datasets.formats.write_report import FRAME_FIELDS, WriteReport
 from tl_datasets.formats.yolo_write import class_name
 from tl_datasets.frame import Annotation, Frame
 from tl_datasets.images import write_whole

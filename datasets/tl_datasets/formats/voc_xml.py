@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tl_datasets.errors import show
-from tl_datasets.formats.place import Place
-from tl_datasets.formats.values import declared_side, read_flag, read_number
+from tl_datasets.formats.common.place import Place
+from tl_datasets.formats.common.values import declared_side, read_flag, read_number
 from tl_datasets.parsing import load_xml
 
 if TYPE_CHECKING:

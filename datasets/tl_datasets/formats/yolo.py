@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Literal
 
 from tl_datasets.errors import AnnotationError, UsageError
-from tl_datasets.formats.box_policy import OnBadBox, fit_box
-from tl_datasets.formats.image_files import ImageFiles, Sized
-from tl_datasets.formats.place import Place
+from tl_datasets.formats.common.box_policy import OnBadBox, fit_box
+from tl_datasets.formats.common.image_files import ImageFiles, Sized
+from tl_datasets.formats.common.place import Place
 from tl_datasets.formats.yolo_items import Item, Layout
 from tl_datasets.formats.yolo_layout import find_layout
 from tl_datasets.formats.yolo_rows import read_rows

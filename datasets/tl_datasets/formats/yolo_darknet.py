@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tl_datasets.errors import ImageError, show
-from tl_datasets.formats.place import Place
+from tl_datasets.formats.common.place import Place
 from tl_datasets.images import resolve_inside
 from tl_datasets.parsing import read_text
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tl_datasets.errors import ImageError, UsageError, show
-from tl_datasets.formats.place import Place
+from tl_datasets.formats.common.place import Place
 from tl_datasets.formats.yolo_darknet import load_darknet, without_data_folder
 from tl_datasets.formats.yolo_items import Item, Layout, label_file_of, label_folder_of
 from tl_datasets.formats.yolo_parts import find_parts

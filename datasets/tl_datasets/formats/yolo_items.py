@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from tl_datasets.formats.place import Place
+from tl_datasets.formats.common.place import Place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tl_datasets.errors import AnnotationError, ImageError, UsageError
-from tl_datasets.formats.place import Place
+from tl_datasets.formats.common.place import Place
 from tl_datasets.formats.yolo_darknet import FILE_NAME
 from tl_datasets.formats.yolo_data_yaml import class_names_from, read_data_yaml
 from tl_datasets.formats.yolo_items import Item, Layout, label_file_of, label_folder_of

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tl_datasets.errors import UsageError, show
-from tl_datasets.formats.place import Place
+from tl_datasets.formats.common.place import Place
 from tl_datasets.taxonomy import CATEGORIES
 
 SPLITS = ("train", "val", "test")

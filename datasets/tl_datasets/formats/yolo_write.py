@@ -21,8 +21,8 @@ from pydantic import ValidationError
 from tl_datasets.catalog import Catalog
 from tl_datasets.errors import AnnotationError, show
 from tl_datasets.formats.coco import write_document
-from tl_datasets.formats.image_names import image_names
-from tl_datasets.formats.write_report import BOX_FIELDS, FRAME_FIELDS, WriteReport
+from tl_datasets.formats.common.image_names import image_names
+from tl_datasets.formats.common.write_report import BOX_FIELDS, FRAME_FIELDS, WriteReport
 from tl_datasets.formats.yolo_data_yaml import BELOW_PARTS
 from tl_datasets.formats.yolo_items import label_file_of
 from tl_datasets.formats.yolo_parts import FOLDER_PARTS, PARTIAL, SPLITS

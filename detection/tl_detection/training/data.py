@@ -13,10 +13,10 @@ import polars as pl
 
 from tl_datasets.augment import Augmenter
 from tl_datasets.catalog import Catalog
+from tl_datasets.duplicates.pair_files import read_pairs
 from tl_datasets.errors import TrainingError
 from tl_datasets.label_space import LabelSpace
-from tl_datasets.leaks import read_pairs
-from tl_datasets.splits import check_split
+from tl_datasets.splits.split import check_split
 from tl_datasets.torch_dataset import FrameDataset, LabelledFrames, labelled_frames
 from tl_detection.config import RunConfig
 from tl_detection.detector import Detector

@@ -13,7 +13,7 @@ from tl_datasets.catalog import Catalog
 from tl_datasets.checks.run import check
 from tl_datasets.checks.settings import CheckSettings
 from tl_datasets.index import index
-from tl_datasets.lamp_state import READABLE
+from tl_datasets.lamps.state import READABLE
 from tl_datasets.taxonomy import Facing, State
 
 RULES = {"state_against_colour", "state_against_position"}

@@ -8,7 +8,7 @@ from tl_datasets.catalog import Catalog
 from tl_datasets.errors import DataError
 from tl_datasets.formats import bdd100k
 from tl_datasets.formats.bdd100k_write import write
-from tl_datasets.formats.write_report import WriteReport
+from tl_datasets.formats.common.write_report import WriteReport
 from tl_datasets.frame import Annotation, Frame
 from tl_datasets.taxonomy import State, TimeOfDay, Weather
 

@@ -14,7 +14,7 @@ import yaml
 from tl_datasets.catalog import Catalog
 from tl_datasets.errors import AnnotationError, DataError, ImageError, UsageError
 from tl_datasets.formats import bstld, bstld_write
-from tl_datasets.formats.write_report import WriteReport
+from tl_datasets.formats.common.write_report import WriteReport
 from tl_datasets.frame import Annotation, Frame
 from tl_datasets.images import probe_image
 from tl_datasets.index import index

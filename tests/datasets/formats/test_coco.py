@@ -12,7 +12,7 @@ from pycocotools.coco import COCO
 from tl_datasets.catalog import Catalog
 from tl_datasets.errors import AnnotationError, DataError
 from tl_datasets.formats.coco import read, write, write_document
-from tl_datasets.formats.write_report import WriteReport
+from tl_datasets.formats.common.write_report import WriteReport
 from tl_datasets.frame import Annotation, Frame
 from tl_datasets.index import index
 from tl_datasets.read_report import Event, ReadReport

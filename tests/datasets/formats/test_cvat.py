@@ -10,7 +10,7 @@ from globox import AnnotationSet
 from tl_datasets.catalog import Catalog
 from tl_datasets.errors import AnnotationError, TlError, UsageError
 from tl_datasets.formats import cvat
-from tl_datasets.formats.write_report import WriteReport
+from tl_datasets.formats.common.write_report import WriteReport
 from tl_datasets.frame import Annotation, Frame
 from tl_datasets.label_maps import load_label_map
 from tl_datasets.read_report import Event, ReadReport

@@ -19,7 +19,7 @@ import yaml
 from tl_datasets.catalog import Catalog
 from tl_datasets.errors import AnnotationError, DataError, ImageError
 from tl_datasets.formats import dtld, dtld_write
-from tl_datasets.formats.write_report import WriteReport
+from tl_datasets.formats.common.write_report import WriteReport
 from tl_datasets.frame import Annotation, Frame
 from tl_datasets.images import probe_image, write_rgb
 from tl_datasets.index import index

@@ -6,9 +6,9 @@ import pytest
 
 from tl_datasets.catalog import Catalog
 from tl_datasets.errors import AnnotationError, DataError, ImageError, UsageError
+from tl_datasets.formats.common.write_report import WriteReport
 from tl_datasets.formats.kitti import read
 from tl_datasets.formats.kitti_write import write
-from tl_datasets.formats.write_report import WriteReport
 from tl_datasets.formats.yolo_write import class_name
 from tl_datasets.frame import Annotation, Frame
 from tl_datasets.index import index

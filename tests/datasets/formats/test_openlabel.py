@@ -13,7 +13,7 @@ import pytest
 
 from tl_datasets.errors import AnnotationError, TlError, UsageError
 from tl_datasets.formats import openlabel
-from tl_datasets.formats.write_report import WriteReport
+from tl_datasets.formats.common.write_report import WriteReport
 from tl_datasets.frame import Annotation, Frame
 from tl_datasets.label_maps import load_label_map
 from tl_datasets.read_report import Event, ReadReport

@@ -10,9 +10,9 @@ import supervision
 
 from tl_datasets.catalog import Catalog
 from tl_datasets.errors import AnnotationError, DataError, ImageError, UsageError
+from tl_datasets.formats.common.write_report import WriteReport
 from tl_datasets.formats.voc import read
 from tl_datasets.formats.voc_write import write
-from tl_datasets.formats.write_report import WriteReport
 from tl_datasets.frame import Annotation, Frame
 from tl_datasets.index import index
 from tl_datasets.label_maps import load_label_map

@@ -13,7 +13,7 @@ import yaml
 from tl_datasets.catalog import Catalog
 from tl_datasets.errors import AnnotationError, DataError
 from tl_datasets.formats import coco
-from tl_datasets.formats.write_report import WriteReport
+from tl_datasets.formats.common.write_report import WriteReport
 from tl_datasets.formats.yolo import read
 from tl_datasets.formats.yolo_write import SIDECAR, class_name, write
 from tl_datasets.frame import Annotation, Frame

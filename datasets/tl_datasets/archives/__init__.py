@@ -1,0 +1,1 @@
+"""Archives of strangers, unpacked safely."""

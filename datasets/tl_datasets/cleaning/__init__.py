@@ -1,0 +1,1 @@
+"""A written policy applied to findings, with a record to take it back."""

@@ -1,0 +1,1 @@
+"""Frames that show the same moment: identical, near-identical, neighbours in time."""
