@@ -11,8 +11,6 @@ import hashlib
 import io
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +24,7 @@ from tl_datasets.errors import DataError, ImageError, show
 from tl_datasets.expressions import parse_expression
 from tl_datasets.frame import Annotation, Frame
 from tl_datasets.images import read_rgb, resolve_inside, write_whole
+from tl_datasets.new_folder import new_folder
 from tl_datasets.taxonomy import (
     CATEGORIES,
     ConditionSource,
@@ -197,8 +196,13 @@ class Catalog:
         return cls(pl.concat(frame_blocks), pl.concat(annotation_blocks), {source: root})
 
     @classmethod
-    def open(cls, folder: Path | str) -> Catalog:
+    def open(cls, folder: Path | str, *, check_boxes: bool = True) -> Catalog:
         """Open a catalog folder.
+
+        Args:
+            folder: As `save` left it.
+            check_boxes: Refuse boxes without area and coordinates that are not finite; False is for whoever looks for
+                such faults.
 
         Raises:
             DataError: The folder is no catalog, of another schema version, or holds a word outside its vocabulary or a
@@ -222,7 +226,8 @@ class Catalog:
         catalog = cls(frames, annotations, _roots(meta.get("roots"), folder))
         _check_words(catalog.frames, _FRAME_WORDS, f"{folder}: frames")
         _check_words(catalog.annotations, _ANNOTATION_WORDS, f"{folder}: annotations")
-        _check_boxes(catalog, folder)
+        if check_boxes:
+            _check_boxes(catalog, folder)
         return catalog
 
     def save(self, folder: Path | str) -> Path:
@@ -232,11 +237,7 @@ class Catalog:
             DataError: The folder exists already and is not empty.
         """
         folder = Path(folder)
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise DataError(f"{folder}: exists already and is not an empty folder; choose another --out or remove it")
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-        try:
+        with new_folder(folder) as temporary:
             write_table(self.frames, temporary / "frames.parquet")
             write_table(self.annotations, temporary / "annotations.parquet")
             meta = {
@@ -247,11 +248,6 @@ class Catalog:
                 "fingerprint": self.fingerprint,
             }
             (temporary / "catalog.json").write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
-            temporary.chmod(0o755)
-            temporary.rename(folder.resolve())
-        except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise
         return folder
 
     def filter(self, expression: pl.Expr | str) -> Catalog:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -27,6 +26,7 @@ from tl_datasets.formats import (
 )
 from tl_datasets.formats.common.write_report import WriteReport
 from tl_datasets.images import write_rgb
+from tl_datasets.new_folder import new_folder, refuse_full
 from tl_datasets.options import checked_options
 from tl_datasets.taxonomy import LabelStatus, PixelFormat
 
@@ -86,8 +86,7 @@ def convert(
     if images not in ("copy", "link", "none"):
         raise UsageError(f"images {show(images)}, expected copy, link or none")
     out = Path(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise DataError(f"{out}: exists already and is not an empty folder; choose another --out or remove it")
+    refuse_full(out)
     if not len(catalog):
         raise DataError("the catalog has no frames; expected at least one")
     if format_name not in _HOLDS_UNLABELLED and not (catalog.frames["label_status"] != LabelStatus.UNLABELLED).any():
@@ -99,10 +98,7 @@ def convert(
     options = checked_options(writer, format_name, options, given={"catalog", "out", "report"})
     written = _without_raw(catalog, but=_OWN_RAW.get(format_name))
     report = WriteReport()
-    target = out.resolve()  # `out` may be a link to an empty folder
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
-    try:
+    with new_folder(out) as temporary:
         places = writer(written, temporary, report=report, **options)
         if images != "none":
             for row, place in enumerate(places):
@@ -112,11 +108,6 @@ def convert(
                     progress(row + 1, len(places))
         record = {"format": format_name, "catalog_fingerprint": catalog.fingerprint, "losses": report.to_dict()}
         (temporary / _RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-        temporary.chmod(0o755)
-        temporary.rename(target)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
     return report
 
 

@@ -8,6 +8,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tl_datasets.errors import DataError
+
+
+def refuse_full(out: Path) -> None:
+    """Before long work: what is there already is never replaced.
+
+    Raises:
+        DataError: There is something else than an empty folder.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise DataError(f"{out}: exists already and is not an empty folder; choose another --out or remove it")
+
 
 @contextmanager
 def new_folder(out: Path) -> Iterator[Path]:
@@ -17,8 +29,10 @@ def new_folder(out: Path) -> Iterator[Path]:
         out: Folder to make. It may exist if it is empty, or be a link to such a folder.
 
     Raises:
-        OSError: The folder cannot be made, or holds something.
+        DataError: The folder holds something.
+        OSError: The folder cannot be made.
     """
+    refuse_full(out)
     target = out.resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))

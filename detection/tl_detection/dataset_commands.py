@@ -242,7 +242,7 @@ def run_check(options: argparse.Namespace) -> int:
         settings = validate_config(CheckSettings, thresholds, "--threshold")
     except ConfigError as error:
         raise UsageError(str(error)) from error
-    catalog = Catalog.open(options.catalog)
+    catalog = Catalog.open(options.catalog, check_boxes=False)
     with progress("check") as show:
         findings = check(catalog, settings, images=options.images, progress=show)
     print(format_findings(findings))
@@ -288,7 +288,7 @@ def run_clean(options: argparse.Namespace) -> int:
         refuse_existing(options.quarantine)
         refuse_nested(options.out, options.quarantine)
     policy = load_policy(options.policy)
-    catalog = Catalog.open(options.catalog)
+    catalog = Catalog.open(options.catalog, check_boxes=False)
     if options.findings is not None:
         findings = Findings.load(options.findings)
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tl_datasets.errors import DataError
 from tl_datasets.new_folder import new_folder
 
 
@@ -35,6 +36,6 @@ def test_a_link_to_an_empty_folder_is_followed(tmp_path):
 
 def test_what_is_there_stays(tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(OSError, match="not empty"), new_folder(tmp_path) as folder:
+    with pytest.raises(DataError, match="exists already"), new_folder(tmp_path) as folder:
         (folder / "a.txt").write_text("a")
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]

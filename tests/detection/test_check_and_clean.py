@@ -229,3 +229,18 @@ def test_clean_says_no(arguments, code, message, sound, tmp_path, monkeypatch, c
     captured = capsys.readouterr()
     assert captured.err.startswith("tl clean: ") and message in captured.err and captured.err.count("\n") == 1
     assert not (tmp_path / "clean").exists()
+
+
+def test_boxes_without_area_are_findings_and_are_cleaned_away(tmp_path: Path, sound: Path, capsys):
+    """No other command opens such a catalog."""
+    boxes = pl.read_parquet(sound / "annotations.parquet")
+    line = pl.when(pl.int_range(pl.len()) == 0).then(pl.col("x1")).otherwise("x2")
+    boxes.with_columns(x2=line).write_parquet(sound / "annotations.parquet")
+    assert main(["summary", str(sound)]) == 1
+    assert "expected finite x1 < x2" in capsys.readouterr().err
+    assert main(["check", str(sound)]) == 1
+    assert "box_degenerate" in capsys.readouterr().out
+    assert main(["clean", str(sound), "--policy", str(POLICY), "--out", str(tmp_path / "mended")]) == 0
+    assert len(Catalog.open(tmp_path / "mended").annotations) == 2
+    assert main(["clean", "--undo", str(tmp_path / "mended"), "--out", str(tmp_path / "again")]) == 0
+    assert Catalog.open(tmp_path / "again", check_boxes=False).annotations["x2"].to_list() == [40.0, 60.0, 60.0]

@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
-import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
@@ -21,8 +19,9 @@ from tl_datasets.browse.findings import findings_of
 from tl_datasets.browse.pictures import write_pictures
 from tl_datasets.catalog import Catalog
 from tl_datasets.checks.findings import FINDING_SCHEMA, Findings
-from tl_datasets.errors import DataError, UsageError
+from tl_datasets.errors import UsageError
 from tl_datasets.network_size import DEFAULT_INPUT_SIZE, InputSize
+from tl_datasets.new_folder import new_folder, refuse_full
 
 # In the order in which they build on each other; they become one script.
 _SCRIPTS = ("tables.js", "filters.js", "counts.js", "boxes.js", "gallery.js", "crops.js", "viewer.js", "main.js")
@@ -77,27 +76,18 @@ def write_page(
         UsageError: The limit is not positive.
     """
     out = Path(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise DataError(f"{out}: exists already and is not an empty folder; choose another --out or remove it")
+    refuse_full(out)
     shown = thin_out(catalog, limit)
     found = pl.DataFrame(schema=FINDING_SCHEMA) if findings is None else findings_of(catalog, findings)
-    target = out.resolve()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
-    try:
+    with new_folder(out) as temporary:
         pictures = write_pictures(shown, temporary, choose_crops(shown, seed=seed), progress)
         data = {
             "title": title,
             "fingerprint": catalog.fingerprint,
             "frames_in_catalog": len(catalog),
-            **page_data(shown, pictures, found, input_size, target),
+            **page_data(shown, pictures, found, input_size, out.resolve()),
         }
         (temporary / "index.html").write_text(render(title, json_for_script(data)), encoding="utf-8")
-        temporary.chmod(0o755)
-        temporary.rename(target)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
     return PageReport(
         index=out / "index.html",
         frames=len(shown),

@@ -15,6 +15,8 @@ from tl_datasets.duplicates.find import find_twins
 from tl_datasets.splits.split import PARTS
 from tl_datasets.taxonomy import LabelStatus
 
+# From so many sequences of one frame on, where they are most of a source, they are told of in one line.
+_MANY_ALONE = 20
 # Folder names by which data sets name their parts.
 _PART_FOLDERS = {
     "train": "train",
@@ -66,8 +68,11 @@ def _sequences(frames: pl.DataFrame) -> Iterator[Finding]:
         .group_by("source", "sequence", maintain_order=True)
         .agg(pl.col("frame_id"), pl.col("split"))
     )
-    for _, sequence, frame_ids, splits in grouped.iter_rows():
-        if len(frame_ids) == 1:
+    many_alone = _sources_of_key_frames(grouped)
+    for source, number in many_alone.items():
+        yield Finding(Rule.SEQUENCE_OF_ONE, f"{number} sequences of {source} have one frame each")
+    for source, sequence, frame_ids, splits in grouped.iter_rows():
+        if len(frame_ids) == 1 and source not in many_alone:
             yield Finding(Rule.SEQUENCE_OF_ONE, f"alone in sequence '{sequence}'", frame_ids[0])
         counts = Counter(split for split in splits if split is not None)
         if len(counts) < 2:
@@ -78,6 +83,14 @@ def _sequences(frames: pl.DataFrame) -> Iterator[Finding]:
             if split is not None and split != home:
                 message = f"in {split}, but sequence '{sequence}' lies in several parts: {listed} frames"
                 yield Finding(Rule.SEQUENCE_TORN, message, frame_id)
+
+
+def _sources_of_key_frames(grouped: pl.DataFrame) -> dict[str, int]:
+    """Sources that are sets of single frames rather than recordings: how many of their sequences have one frame."""
+    alone = pl.col("frame_id").list.len() == 1
+    counts = grouped.group_by("source", maintain_order=True).agg(alone.sum().alias("alone"), pl.len())
+    rows = counts.filter((pl.col("alone") >= _MANY_ALONE) & (2 * pl.col("alone") > pl.col("len")))
+    return dict(rows.select("source", "alone").iter_rows())
 
 
 def _parts(frames: pl.DataFrame) -> Iterator[Finding]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from pathlib import Path
 
 import polars as pl
@@ -13,6 +11,7 @@ from tl_datasets.catalog import ANNOTATION_SCHEMA, FRAME_SCHEMA, write_table
 from tl_datasets.cleaning.clean import Cleaned
 from tl_datasets.cleaning.record import RECORD_COLUMNS, CleanRecord
 from tl_datasets.errors import DataError
+from tl_datasets.new_folder import new_folder, refuse_full
 
 RECORD_FOLDER = "clean_record"
 QUARANTINE_FOLDER = "quarantine"
@@ -40,23 +39,15 @@ def save_cleaned(cleaned: Cleaned, folder: Path | str, quarantine: Path | str | 
         refuse_nested(folder, Path(quarantine))
     places = [folder] if quarantine is None or not len(cleaned.quarantine) else [folder, Path(quarantine)]
     for place in places:
-        if place.exists() and (not place.is_dir() or any(place.iterdir())):
-            raise DataError(f"{place}: exists already and is not an empty folder; choose another or remove it")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    # A sibling of the target: paths relative to the catalog are the same in it.
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+        refuse_full(place)
     aside = None
-    try:
+    # The temporary folder is a sibling of the target: paths relative to the catalog are the same in it.
+    with new_folder(folder) as temporary:
         cleaned.catalog.save(temporary)
         _write_record(cleaned.record, temporary / RECORD_FOLDER)
         if len(cleaned.quarantine):
             aside = folder / QUARANTINE_FOLDER if quarantine is None else Path(quarantine)
             cleaned.quarantine.save(temporary / QUARANTINE_FOLDER if quarantine is None else aside)
-        temporary.chmod(0o755)
-        temporary.rename(folder.resolve())
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
     return aside
 
 

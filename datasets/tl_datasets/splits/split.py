@@ -86,8 +86,8 @@ def check_split(catalog: Catalog, pairs: pl.DataFrame | None = None) -> None:
 
     Args:
         catalog: With splits.
-        pairs: Columns `frame_a`, `frame_b` and `kind`, as `duplicates.find` finds them; frames that the catalog does not
-            have are passed over.
+        pairs: Columns `frame_a`, `frame_b` and `kind`, as `duplicates.find` gives them; frames that the catalog does
+            not have are passed over.
 
     Raises:
         DataError: Names the sequence or the kind of pair, frames of each part, and the number of all cases.

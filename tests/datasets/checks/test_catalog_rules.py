@@ -159,6 +159,14 @@ def test_sequences_of_one_frame(make_frame, make_catalog, rules_of):
     assert found["sequence_of_one"] == [("a", None)]
 
 
+def test_a_source_of_key_frames_is_told_of_once(make_frame, make_catalog):
+    frames = [make_frame(f"f{number}", sequence=f"s{number}") for number in range(25)]
+    table = check(make_catalog(*frames), images=False).table
+    rows = table.filter(table["rule"] == "sequence_of_one")
+    assert rows["frame_id"].to_list() == [None]
+    assert "25 sequences of drawn have one frame each" in rows["message"][0]
+
+
 @pytest.mark.parametrize(
     ("path", "split", "rule"),
     [
