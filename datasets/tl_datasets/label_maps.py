@@ -199,9 +199,11 @@ def _load(name_or_path: str | Path, parents: tuple[Path, ...]) -> LabelMap:
         own = LabelMap.model_validate({"name": path.stem, **data}).model_dump(exclude_unset=True)
         return LabelMap.model_validate(_merged(base, own))
     except ValidationError as error:
-        fault = error.errors()[0]
-        place = ".".join(str(part) for part in fault["loc"])
-        raise AnnotationError(path, f"{place}: {fault['msg']} (found {show(fault['input'])})") from error
+        faults = [
+            f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']} (found {show(fault['input'])})"
+            for fault in error.errors()
+        ]
+        raise AnnotationError(path, "; ".join(faults)) from error
 
 
 def _find(name_or_path: str | Path, folder: Path) -> Path:

@@ -8,9 +8,12 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from tl_detection import dataset_cli
 from tl_detection.dataset_cli import add_command
@@ -53,6 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 
+    # Ended from outside, a command leaves nothing half-written, as after Ctrl-C.
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _end)
+
     from tl_datasets.errors import TlError, UsageError
     from tl_detection import commands, dataset_commands
 
@@ -80,6 +87,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
+
+
+def _end(signal_number: int, frame: object) -> NoReturn:
+    raise SystemExit(128 + signal_number)
 
 
 def build_parser() -> argparse.ArgumentParser:

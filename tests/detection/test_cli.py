@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -224,3 +225,14 @@ def test_says_no_in_one_line(
     # Nothing half-written: no run, no output.
     left = {path.name for path in tmp_path.iterdir()} - {"yolo.yaml"}
     assert left == set()
+
+
+def test_a_command_that_is_ended_from_outside_leaves_nothing(tmp_path: Path):
+    command = [sys.executable, "-m", "tl_detection.cli", "draw", "--sequences", "300", "--out", str(tmp_path / "out")]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 60
+    while not list(tmp_path.rglob("*.jpg")) + list(tmp_path.rglob("*.png")) and time.monotonic() < until:
+        time.sleep(0.05)
+    process.terminate()
+    assert process.wait(timeout=30) == 143
+    assert list(tmp_path.iterdir()) == []
