@@ -1,1 +1,4 @@
-"""One file per annotation format: `read(source, ...)` yields frames, `write(...)` exists where it makes sense."""
+"""Annotation formats: `<name>.py` has `read(source, ...)`, which yields frames, and `<name>_write.py` its `write(...)`.
+
+What several formats share lies in `common`. `index.FORMATS` and `convert.WRITERS` list what there is.
+"""
