@@ -100,6 +100,8 @@ def convert(
     report = WriteReport()
     with new_folder(out) as temporary:
         places = writer(written, temporary, report=report, **options)
+        # Whoever reads the files gives them one name; several come back as one source.
+        report.lose("frame.source", len(catalog) if len(catalog.roots) > 1 else 0)
         if images != "none":
             for row, place in enumerate(places):
                 was, is_now = (frames["pixel_format"][row] for frames in (catalog.frames, written.frames))

@@ -273,8 +273,10 @@ class Translator:
         if not self.unknown:
             return
         listed = ", ".join(f"{kind} {show(word)} ({number})" for (kind, word), number in self.unknown.most_common())
-        raise AnnotationError(
-            self.where,
-            f"words that the label map '{self.label_map.name}' does not know: {listed}; write a map with "
-            f"'extends: {self.label_map.name}' that gives each a meaning or 'drop', and pass it as label_map=FILE",
+        name = self.label_map.name
+        remedy = (
+            f"write a map with 'extends: {name}' that gives each a meaning or 'drop', and pass it as label_map=FILE"
+            if name in available_maps()
+            else "give each a meaning or 'drop' in that map"
         )
+        raise AnnotationError(self.where, f"words that the label map '{name}' does not know: {listed}; {remedy}")

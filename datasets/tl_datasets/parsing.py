@@ -58,10 +58,14 @@ def load_json(path: Path | str) -> Any:
     Raises:
         AnnotationError: The file is missing or not JSON, or a key occurs twice in one object.
     """
+    text = read_text(path)
     try:
-        return json.loads(read_text(path), object_pairs_hook=_object)
+        return json.loads(text, object_pairs_hook=_object)
     except json.JSONDecodeError as error:
-        raise AnnotationError(path, f"not JSON: {error.msg}; expected a JSON document", line=error.lineno) from error
+        cut = " (is the file cut off?)" if error.pos >= len(text.rstrip()) else ""
+        raise AnnotationError(
+            path, f"not JSON: {error.msg}{cut}; expected a JSON document", line=error.lineno
+        ) from error
     except (RecursionError, ValueError) as error:
         raise AnnotationError(path, f"not usable JSON: {error}; expected a JSON document") from error
 

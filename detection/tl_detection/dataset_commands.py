@@ -88,7 +88,11 @@ def _unpacked(source: Path, folder: Path | None) -> Path:
     if folder is None:
         raise UsageError(f"{archive}: is an archive; give --unpack DIR, a new folder to unpack it to before it is read")
     with progress("unpack", "files") as show:
-        return unpack(archive, folder, progress=show) / inside
+        place = unpack(archive, folder, progress=show) / inside
+    # Most archives hold one folder with everything in it.
+    while place.is_dir() and [item.is_dir() for item in place.iterdir()] == [True]:
+        place = next(place.iterdir())
+    return place
 
 
 def run_convert(options: argparse.Namespace) -> int:
@@ -104,7 +108,7 @@ def run_convert(options: argparse.Namespace) -> int:
         report = convert(catalog, options.to, options.out, images=options.images, progress=show, **writer_options)
     for line in report.lines():
         logger.info("%s", line)
-    print(f"{options.out}: {len(catalog)} frames, {len(catalog.annotations)} boxes as {options.to}")
+    print(f"{options.out}: {len(catalog) - report.losses['frame']} of {len(catalog)} frames as {options.to}")
     return 0
 
 
@@ -183,7 +187,8 @@ def run_duplicates(options: argparse.Namespace) -> int:
         options.out.mkdir(parents=True, exist_ok=True)
         path = write_pairs(duplicates, options.out)
         pages = write_pair_sheets(catalog, duplicates.pairs, options.out, limit=options.sheets)
-        print(f"{path}: {len(duplicates.pairs)} pairs; {len(pages)} pages with pairs side by side")
+        shown = min(options.sheets, len(duplicates.pairs))
+        print(f"{path}: {len(duplicates.pairs)} pairs; {len(pages)} pages show {shown} of them side by side")
     return 0
 
 
@@ -191,7 +196,7 @@ def run_split(options: argparse.Namespace) -> int:
     """`tl split`."""
     from tl_datasets.catalog import Catalog
     from tl_datasets.duplicates.pair_files import read_pairs
-    from tl_datasets.splits.split import split_catalog
+    from tl_datasets.splits.split import PARTS, split_catalog
 
     refuse_existing(options.out)
     assign: dict[str, list[str]] = {}
@@ -210,8 +215,8 @@ def run_split(options: argparse.Namespace) -> int:
         together=None if options.together is None else read_pairs(options.together),
     )
     catalog.save(options.out)
-    counts = catalog.frames.group_by("split").len().sort("split")
-    listed = ", ".join(f"{row['split']} {row['len']}" for row in counts.iter_rows(named=True))
+    counts = dict(catalog.frames.group_by("split").len().iter_rows())
+    listed = ", ".join(f"{part} {counts[part]} ({counts[part] / len(catalog):.0%})" for part in PARTS if part in counts)
     print(f"{options.out}: {listed} frames")
     return 0
 

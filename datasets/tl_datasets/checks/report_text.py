@@ -50,5 +50,9 @@ def _place(item: dict[str, object]) -> str:
 
 def _scope(findings: Findings) -> str:
     about = findings.about
-    images = f"{about['lamps_read']} lamps compared with their labels" if about.get("images_read") else "no image read"
+    images = (
+        f"{about['lamps_read']} lamps large enough to compare with their labels"
+        if about.get("images_read")
+        else "no image read"
+    )
     return f"{about.get('frames', 0)} frames, {about.get('boxes', 0)} boxes, {images}"

@@ -15,6 +15,8 @@ from tl_datasets.formats.common.values import declared_side
 from tl_datasets.parsing import iter_json_array, load_json
 from tl_datasets.read_report import ReadReport
 
+# Bytes from which on a list of frames is not held in memory whole.
+_LONG = 8 << 20
 _SPLIT = re.compile(r"(?:^|[_.-])(train|val|test)(?=$|[_.-])")
 
 
@@ -118,18 +120,21 @@ def iter_records(paths: Iterable[Path], report: ReadReport) -> Iterator[Record]:
 
 
 def _objects(path: Path, on_read: Callable[[int], None] | None = None) -> Iterator[Any]:
-    """The frames of one label file as they stand there; only a bare list is read piece by piece."""
+    """The frames of one label file as they stand there; a long list is read piece by piece."""
     try:
-        with path.open("rb") as file:
-            start = file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+        size = path.stat().st_size
+        is_long_list = size > _LONG and _first_byte(path) == b"["
     except OSError as error:
         raise AnnotationError(path, f"cannot be read ({error.strerror}); expected a label file: remove it") from error
-    if start == b"[":
+    if is_long_list:
         yield from iter_json_array(path, on_read)
         return
     document = load_json(path)
     if on_read is not None:
-        on_read(path.stat().st_size)
+        on_read(size)
+    if isinstance(document, list):
+        yield from document
+        return
     if not isinstance(document, dict):
         raise AnnotationError(path, "expected a list of frames, {'frames': [...]}, or one frame")
     frames = document.get("frames")
@@ -139,6 +144,11 @@ def _objects(path: Path, on_read: Callable[[int], None] | None = None) -> Iterat
         yield _per_image_form(document, frames, path)
     else:
         yield from frames
+
+
+def _first_byte(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
 
 
 def _per_image_form(document: dict[str, Any], frames: list[Any], path: Path) -> dict[str, Any]:

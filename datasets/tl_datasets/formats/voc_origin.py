@@ -58,7 +58,7 @@ def decide_origin(files: Iterable[VocFile]) -> tuple[int, str]:
         return 0, ""
     if lowest == 1 and reaches_edge:
         return 1, "the lowest coordinate is 1, the highest the image size"
-    return 0, "assumed, for no box at the edges tells it; set origin=1 if they are"
+    return 0, "assumed, for no box at the edges tells it; set origin=1 if they begin at 1"
 
 
 def to_half_open(box: tuple[float, float, float, float], origin: int) -> tuple[float, float, float, float]:

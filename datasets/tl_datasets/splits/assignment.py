@@ -80,11 +80,15 @@ class _Assignment:
         total = holdings.sum(axis=0)
         self.shares = shares
         self.part = np.full(len(holdings), -1)
-        self._held = holdings / np.where(total > 0, total, 1)
+        # The share of the frames weighs as much as those of all the other kinds together.
+        weight = np.ones(holdings.shape[1])
+        weight[0] = max(1, holdings.shape[1] - 1)
+        root = np.sqrt(weight)
+        self._held = root * holdings / np.where(total > 0, total, 1)
         self._size = (self._held**2).sum(axis=1)
         self._has = (holdings > 0).astype(np.float64)
         # (parts, kinds)
-        self._deviation = np.repeat(-shares[:, None], holdings.shape[1], axis=1)
+        self._deviation = -shares[:, None] * root
         self._holders = np.zeros_like(self._deviation)
         parts = np.count_nonzero(shares > 0)
         self._is_wanted = (shares[:, None] > 0) & (self._has.sum(axis=0) >= parts)

@@ -69,6 +69,7 @@ def split_catalog(
     if assign is not None:
         part = _assigned_parts(catalog, by, assign)
     else:
+        _check_pairs(catalog, together)
         units = find_units(catalog, by, together)
         known = _kept_parts(catalog, keep) if like is None else _former_parts(catalog, like)
         part = _drawn_parts(
@@ -189,6 +190,20 @@ def _kept_parts(catalog: Catalog, keep: Collection[str]) -> list[str | None]:
     return [part if part in keep else None for part in catalog.frames["split"]]
 
 
+def _check_pairs(catalog: Catalog, together: pl.DataFrame | None) -> None:
+    """Refuse pairs of another catalog, which would keep nothing together."""
+    if together is None or not len(together):
+        return
+    known = catalog.frames["frame_id"].implode()
+    number = len(together.filter(pl.col("frame_a").is_in(known) & pl.col("frame_b").is_in(known)))
+    if not number:
+        raise DataError(
+            f"split: none of the {len(together)} pairs to keep together is of frames of this catalog; expected those "
+            "that tl duplicates finds in it"
+        )
+    logger.info("%d of %d pairs are kept together", number, len(together))
+
+
 def _former_parts(catalog: Catalog, former: Catalog) -> list[str | None]:
     """For each row the part that the frame, its sequence or its image has in a former catalog; None where it is new."""
     frames = former.frames.filter(pl.col("split").is_not_null())
@@ -200,12 +215,21 @@ def _former_parts(catalog: Catalog, former: Catalog) -> list[str | None]:
         by_frame[source, frame_id] = part
         by_sequence[source, sequence] = part
         by_content[content] = part
-    return [
+    parts = [
         by_frame.get((source, frame_id))
         or (by_sequence.get((source, sequence)) if sequence is not None else None)
         or (by_content.get(content) if content is not None else None)
         for source, frame_id, sequence, content in catalog.frames.select(*columns).iter_rows()
     ]
+    number = len(parts) - parts.count(None)
+    if not number:
+        raise DataError(
+            "split: no frame, sequence or image of the former catalog is in this one; expected one that grew"
+        )
+    logger.info(
+        "%d of %d frames have the part of their frame, sequence or image in the former catalog", number, len(parts)
+    )
+    return parts
 
 
 def _assigned_parts(catalog: Catalog, by: str, assign: Mapping[str, Sequence[str]]) -> list[str]:

@@ -348,7 +348,7 @@ def test_images_of_other_parts_are_not_taken_for_lost_records(make_source):
         ({"labels/det_20/det_train.json": '[\n{"name": "a.jpg"},\n{"name": }\n]'}, r"det_train.json line 3: not JSON"),
         ({"labels/det_20/det_train.json": '[\n{"name": "a.jpg", "labels": ['}, r"line 2: not JSON.*cut off"),
         ({"labels/det_20/det_train.json": '{"frames": ['}, r"line 1: not JSON"),
-        ({"labels/det_20/det_train.json": "[3]"}, r"expected '\{'"),
+        ({"labels/det_20/det_train.json": "[3]"}, "record 0: expected a frame with a name"),
         ({"labels/det_20/det_train.json": "{}"}, r"expected a frame with a name"),
         ({"labels/det_20/det_train.json": [{**FRAME, "labels": {"car": 1}}]}, r"labels are dict, expected a list"),
         ({"labels/det_20/det_train.json": [{**FRAME, "labels": ["car"]}]}, r"label 0: is 'car', expected an object"),
@@ -371,8 +371,8 @@ def test_images_of_other_parts_are_not_taken_for_lost_records(make_source):
         (boxes({"box2d": {"x1": True, "y1": 1, "x2": 2, "y2": 3}}), r"label 0: box2d \{'x1': True.*expected numbers"),
         (boxes({"box2d": {"x1": 10**400, "y1": 1, "x2": 2, "y2": 3}}), r"box2d .*\.\.\., expected numbers"),
         ({"labels/det_20/det_train.json": [{**FRAME, "attributes": []}]}, r"attributes are \[\], expected a mapping"),
-        ({"labels/det_20/det_train.json": '[{"a": ' + "1" * 5000 + "}]"}, r"line 1: not usable JSON: Exceeds"),
-        ({"labels/det_20/det_train.json": '[{"name": "a", "name": "b"}]'}, r"line 1: .*key 'name' occurs twice"),
+        ({"labels/det_20/det_train.json": '[{"a": ' + "1" * 5000 + "}]"}, r"not usable JSON: Exceeds"),
+        ({"labels/det_20/det_train.json": '[{"name": "a", "name": "b"}]'}, r"key 'name' occurs twice"),
         ({"labels/det_20/det_train.json/x.txt": ""}, r"det_train\.json: cannot be read \(Is a directory\)"),
         (
             {"labels/det_20/det_train.json": [{**FRAME, "attributes": {"weather": "hail", "scene": "moon"}}]},
@@ -538,8 +538,18 @@ def test_a_foreign_conversion_of_the_same_frames_agrees(shared_data):
 
 
 def test_error_types(make_source):
-    source = make_source({"labels/det_20/det_train.json": "[3]"})
+    source = make_source({"labels/det_20/det_train.json": '[{"name": "a.jpg"},\n 3, ]'})
     with pytest.raises(AnnotationError) as caught:
         list(read(source, report=ReadReport()))
     assert caught.value.path == source / "labels/det_20/det_train.json"
-    assert caught.value.line == 1
+    assert caught.value.line == 2
+
+
+def test_a_long_list_is_read_like_a_short_one(make_source, monkeypatch):
+    source = make_source({"labels/det_20/det_train.json": [FRAME]})
+    short = list(read(source, report=ReadReport()))
+    monkeypatch.setattr("tl_datasets.formats.bdd100k_files._LONG", 0)
+    assert list(read(source, report=ReadReport())) == short
+    (source / "labels/det_20/det_train.json").write_text("[3]")
+    with pytest.raises(AnnotationError, match=r"line 1: .*expected '\{'"):
+        list(read(source, report=ReadReport()))

@@ -411,3 +411,11 @@ def test_like_needs_a_split_catalog(drives):
     strange = drives(3).frames.with_columns(split=pl.lit("dev"))
     with pytest.raises(DataError, match="has the part 'dev', expected train, val, test"):
         split_catalog(drives(4), like=drives(3).with_frames(strange))
+
+
+def test_pairs_and_parts_of_another_catalog_are_refused(drives, make_catalog, make_frame):
+    foreign = pl.DataFrame({"frame_a": ["x"], "frame_b": ["y"], "kind": ["near_identical"]})
+    with pytest.raises(DataError, match="none of the 1 pairs to keep together is of frames of this catalog"):
+        split_catalog(drives(6), together=foreign)
+    with pytest.raises(DataError, match="no frame, sequence or image of the former catalog"):
+        split_catalog(drives(6), val=0.2, test=0.2, like=make_catalog(make_frame("other", split="val")))

@@ -118,10 +118,11 @@ class ImageFiles:
             AnnotationError: An image has another size than declared, or a kept frame declares none.
             ImageError: An image does not open, and `missing` is not "drop".
         """
-        located = probe_ahead(items, lambda item: item[1].file, self.pixel_format, keep_faults=self.missing == "drop")
-        for (item, image), facts in located:
+        for (item, image), facts in probe_ahead(items, lambda item: item[1].file, self.pixel_format):
             width, height = image.declared
             if isinstance(facts, ImageError):
+                if self.missing != "drop":
+                    raise ImageError(f"{facts}; or leave such frames out with missing_images=drop") from facts
                 self.report.add(Event.IMAGE_BROKEN, image.where)
                 continue
             if facts is not None:

@@ -45,7 +45,6 @@ def probe_ahead(
     items: Iterable[Item],
     path_of: Callable[[Item], Path | None],
     pixel_format: PixelFormat | None = None,
-    keep_faults: bool = False,
 ) -> Iterator[tuple[Item, ImageFacts | ImageError | None]]:
     """Probe the image of each item.
 
@@ -53,13 +52,9 @@ def probe_ahead(
         items: Consumed a little ahead of what is yielded.
         path_of: Image file of an item; None = the item has no file.
         pixel_format: How raw sensor frames are coded; None = ordinary images.
-        keep_faults: Give the error of an image that does not open instead of raising it.
 
     Yields:
-        Each item with the facts of its image, or None where it has no file.
-
-    Raises:
-        ImageError: A file is missing or does not open.
+        Each item with the facts of its image, or the error of one that does not open, or None where it has no file.
     """
     source = iter(items)
     workers = _Workers(pixel_format)
@@ -81,10 +76,7 @@ def probe_ahead(
                 queue.extend(submit())
             while queue:
                 chunk, future = queue.popleft()
-                for item, facts in zip(chunk, future.result(), strict=True):
-                    if isinstance(facts, ImageError) and not keep_faults:
-                        raise facts
-                    yield item, facts
+                yield from zip(chunk, future.result(), strict=True)
                 queue.extend(submit())
         finally:
             for _, future in queue:

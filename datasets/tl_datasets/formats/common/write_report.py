@@ -56,7 +56,7 @@ class WriteReport:
 
     def lines(self) -> list[str]:
         """One line per field, the largest loss first."""
-        return [f"{name}: {number} lost, the format has no place for them" for name, number in self._sorted]
+        return [f"{name}: {number} lost or changed, the format has no place for them" for name, number in self._sorted]
 
     def to_dict(self) -> dict[str, Any]:
         """The counts as plain values for JSON."""
