@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from tl_datasets.errors import DataError, show
+from tl_datasets.formats.common.attributed_box import attributed_box
 from tl_datasets.formats.common.box_policy import XYXY, OnBadBox
 from tl_datasets.formats.common.foreign_paths import (
     find_by_tail,
@@ -25,7 +26,6 @@ from tl_datasets.formats.common.foreign_paths import (
 from tl_datasets.formats.common.image_files import ImageFiles, Located, MissingImages, image_root
 from tl_datasets.formats.common.place import Place
 from tl_datasets.formats.common.values import read_flag, read_number
-from tl_datasets.formats.common.word_box import labelled_box
 from tl_datasets.formats.common.yaml_records import iter_yaml_records
 from tl_datasets.frame import Annotation, Frame
 from tl_datasets.label_maps import Translator, load_label_map
@@ -164,15 +164,15 @@ def _annotation(
     if x1 > x2 or y1 > y2:
         report.add(Event.BOX_SWAPPED, place)
         xyxy = min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
-    return labelled_box(
+    return attributed_box(
         str(box["label"]),
         xyxy,
         size_px,
+        {"occluded": read_flag(box.get("occluded"), "occluded", place)},
         words=words,
         on_bad_box=on_bad_box,
         report=report,
         where=place,
-        occluded=read_flag(box.get("occluded"), "occluded", place),
     )
 
 

@@ -14,12 +14,12 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
 from tl_datasets.errors import DataError, show
+from tl_datasets.formats.common.attributed_box import attributed_box
 from tl_datasets.formats.common.box_policy import XYXY, OnBadBox
 from tl_datasets.formats.common.csv_rows import iter_rows
 from tl_datasets.formats.common.image_files import ImageFiles, ImageIndex, Located, MissingImages, image_root
 from tl_datasets.formats.common.place import Place
 from tl_datasets.formats.common.values import read_number
-from tl_datasets.formats.common.word_box import labelled_box
 from tl_datasets.frame import Frame
 from tl_datasets.label_maps import Translator, load_label_map
 from tl_datasets.parsing import iter_xml
@@ -98,15 +98,15 @@ def read(
             if image.content_hash is not None:
                 report.content_hashes[frame_id] = image.content_hash
             boxes = [
-                labelled_box(
+                attributed_box(
                     mark.word,
                     mark.xyxy,
                     (image.width_px, image.height_px),
+                    {"track_id": mark.track},
                     words=words,
                     on_bad_box=on_bad_box,
                     report=report,
                     where=mark.where,
-                    track_id=mark.track,
                 )
                 for mark in found
             ]

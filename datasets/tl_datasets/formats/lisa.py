@@ -13,12 +13,12 @@ from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple
 
 from tl_datasets.errors import AnnotationError, DataError, UsageError, show
+from tl_datasets.formats.common.attributed_box import attributed_box
 from tl_datasets.formats.common.box_policy import XYXY, OnBadBox
 from tl_datasets.formats.common.csv_rows import iter_rows
 from tl_datasets.formats.common.image_files import ImageFiles, ImageIndex, Located, MissingImages, image_root
 from tl_datasets.formats.common.place import Place
 from tl_datasets.formats.common.values import read_number
-from tl_datasets.formats.common.word_box import labelled_box
 from tl_datasets.frame import Annotation, Frame
 from tl_datasets.label_maps import Translator, load_label_map
 from tl_datasets.read_report import Event, ReadReport
@@ -142,15 +142,15 @@ def _box(
     if box_convention == "inclusive":
         # The last pixel of the image has no further one: taking it in is no clipping.
         x2, y2 = max(x2, min(x2 + 1, size_px[0])), max(y2, min(y2 + 1, size_px[1]))
-    return labelled_box(
+    return attributed_box(
         mark.tag,
         (x1, y1, x2, y2),
         size_px,
+        {"track_id": mark.track},
         words=words,
         on_bad_box=on_bad_box,
         report=report,
         where=mark.where,
-        track_id=mark.track,
     )
 
 

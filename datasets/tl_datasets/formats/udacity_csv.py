@@ -14,12 +14,12 @@ from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple
 
 from tl_datasets.errors import AnnotationError, DataError, show
+from tl_datasets.formats.common.attributed_box import attributed_box
 from tl_datasets.formats.common.box_policy import XYXY, OnBadBox
 from tl_datasets.formats.common.csv_rows import iter_rows
 from tl_datasets.formats.common.image_files import ImageFiles, ImageIndex, Located, MissingImages, image_root
 from tl_datasets.formats.common.place import Place
 from tl_datasets.formats.common.values import read_flag, read_number
-from tl_datasets.formats.common.word_box import labelled_box
 from tl_datasets.frame import Frame
 from tl_datasets.label_maps import LabelFields, LabelMap, Translator, load_label_map
 from tl_datasets.read_report import Event, ReadReport
@@ -115,15 +115,15 @@ def read(
             if image.content_hash is not None:
                 report.content_hashes[frame_id] = image.content_hash
             boxes = [
-                labelled_box(
+                attributed_box(
                     row.word,
                     row.xyxy,
                     (image.width_px, image.height_px),
+                    {"occluded": row.occluded},
                     words=words,
                     on_bad_box=on_bad_box,
                     report=report,
                     where=row.where,
-                    occluded=row.occluded,
                 )
                 for row in own
             ]

@@ -19,11 +19,11 @@ import numpy as np
 
 from tl_datasets.boxes import iou
 from tl_datasets.errors import DataError, show
+from tl_datasets.formats.common.attributed_box import attributed_box
 from tl_datasets.formats.common.box_policy import XYXY, OnBadBox
 from tl_datasets.formats.common.image_files import ImageFiles, ImageIndex, Located, MissingImages, image_root
 from tl_datasets.formats.common.place import Place
 from tl_datasets.formats.common.values import read_number
-from tl_datasets.formats.common.word_box import labelled_box
 from tl_datasets.frame import Frame
 from tl_datasets.label_maps import Translator, load_label_map, normalise_word
 from tl_datasets.parsing import load_yaml
@@ -100,7 +100,7 @@ def read(
             if image.content_hash is not None:
                 report.content_hashes[frame_id] = image.content_hash
             boxes = [
-                labelled_box(
+                attributed_box(
                     box.word,
                     box.xyxy,
                     (image.width_px, image.height_px),

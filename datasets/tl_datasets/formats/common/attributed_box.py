@@ -1,8 +1,9 @@
-"""The annotation of a box whose class is one word of the source and whose attributes say the rest."""
+"""The annotation of a box whose class is one word of the source and whose attributes, if any, say the rest."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from tl_datasets.formats.common.box_policy import XYXY, OnBadBox, fit_box
@@ -16,7 +17,7 @@ def attributed_box(
     word: str,
     xyxy: XYXY,
     size_px: tuple[int, int],
-    known: Mapping[str, Any],
+    known: Mapping[str, Any] = MappingProxyType({}),
     *,
     words: Translator,
     on_bad_box: OnBadBox,
