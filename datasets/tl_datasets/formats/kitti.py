@@ -16,6 +16,7 @@ from tl_datasets.formats.common.image_files import ImageFiles, Located, MissingI
 from tl_datasets.formats.common.paired_files import check_stems, named_folder
 from tl_datasets.formats.common.place import Place
 from tl_datasets.formats.common.split_lists import LIST_NAMES, read_split_lists
+from tl_datasets.formats.kitti_mapping import DriveMapping
 from tl_datasets.formats.kitti_rows import Row, read_rows
 from tl_datasets.frame import Annotation, Frame
 from tl_datasets.images import scan_images
@@ -48,6 +49,7 @@ def read(
     labels: Path | str | None = None,
     split: str | None = None,
     label_map: str = "kitti",
+    mapping: Path | str | None = None,
     missing: Literal["unlabelled", "negative"] | None = None,
     missing_images: MissingImages = "error",
     on_bad_box: OnBadBox = "error",
@@ -62,6 +64,8 @@ def read(
         labels: Folder with the label files; goes with `images`.
         split: Part of all frames; None = what the lists say, and test for `testing`.
         label_map: What the types mean.
+        mapping: The `mapping` folder of KITTI's development kit, by which the drive is the sequence of a training
+            frame; None = no sequences.
         missing: What an image without a text file is. None = unlabelled, but an error if no image has one.
         missing_images: "error"; "drop" to leave out label files without an image, for "keep" nothing tells their size.
         on_bad_box: "error", or "drop" to count and leave out boxes without area inside the image.
@@ -82,6 +86,7 @@ def read(
             "and labels=DIR, or missing=unlabelled if nobody labelled them",
         )
     words = Translator(load_label_map(label_map), source)
+    drives = None if mapping is None else DriveMapping(Path(mapping))
     report.root, report.total = root, len(items) + len(lost)
     files = ImageFiles(root=root, missing=missing_images, report=report)
 
@@ -113,6 +118,7 @@ def read(
                 width_px=image.width_px,
                 height_px=image.height_px,
                 annotations=found,
+                sequence=None if drives is None or item.split == "test" else drives.drive_of(item.label_file.stem),
                 split=split or item.split,
             )
         words.check()

@@ -126,7 +126,9 @@ def test_text(faulty):
     assert re.fullmatch(r"severity +rule +findings +frames +what", lines[0])
     assert re.fullmatch(r"error +image_unreadable +1 +1 +image does not decode", lines[1])
     assert "  a box 0: labelled red, the lit pixels look green" in lines
-    assert lines[-1] == "1 error, 2 warning, 5 info; 3 frames, 3 boxes, 3 lamps large enough to compare with their labels"
+    assert (
+        lines[-1] == "1 error, 2 warning, 5 info; 3 frames, 3 boxes, 3 lamps large enough to compare with their labels"
+    )
 
 
 def test_text_shows_a_few_of_many(make_frame, make_catalog):

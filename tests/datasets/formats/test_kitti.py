@@ -401,3 +401,50 @@ def test_kitti_itself_is_no_set_of_negatives_for_lights(make):
 def test_through_the_command_table(make):
     catalog, _ = index(single(make, CAR, AREA), "kitti", missing_images="drop")
     assert catalog.annotations["category"].to_list() == ["car", "traffic_light"]
+
+
+@pytest.fixture
+def mapped(tmp_path, draw_image):
+    """Three training frames, of which the first and the last are of one drive, and the mapping of the devkit."""
+    for number in range(3):
+        draw_image(tmp_path / "kitti" / "training" / "image_2" / f"{number:06d}.png", 64, 48)
+        label = tmp_path / "kitti" / "training" / "label_2" / f"{number:06d}.txt"
+        label.parent.mkdir(exist_ok=True)
+        label.write_text("")
+    folder = tmp_path / "devkit" / "mapping"
+    folder.mkdir(parents=True)
+    (folder / "train_rand.txt").write_text("3,1,2\n")
+    (folder / "train_mapping.txt").write_text(
+        "2011_09_26 2011_09_26_drive_0005_sync 0000000109\n"
+        "2011_09_26 2011_09_26_drive_0009_sync 0000000002\n"
+        "2011_09_26 2011_09_26_drive_0009_sync 0000000005\n"
+    )
+    return tmp_path / "kitti", folder
+
+
+def test_the_devkit_tells_the_drives(mapped):
+    source, folder = mapped
+    catalog, _ = index(source, "kitti", mapping=str(folder))
+    drive = "2011_09_26_drive_{}_sync"
+    assert catalog.frames["sequence"].to_list() == [drive.format("0009"), drive.format("0005"), drive.format("0009")]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("train_rand.txt", "3,1", r"has 2 frames and none for '000002'"),
+        ("train_rand.txt", "3,1,4", "a line number is '4', expected a whole number from 1 to 3"),
+        ("train_rand.txt", "3,x,1", "a line number is 'x'"),
+        ("train_mapping.txt", "2011_09_26 drive\n", r"train_mapping\.txt line 1: '2011_09_26 drive', expected date"),
+    ],
+)
+def test_faults_of_the_mapping(mapped, name, text, message):
+    source, folder = mapped
+    (folder / name).write_text(text)
+    with pytest.raises(AnnotationError, match=message):
+        index(source, "kitti", mapping=str(folder))
+
+
+def test_a_mapping_that_is_not_there(mapped, tmp_path):
+    with pytest.raises(UsageError, match=r"mapping: no train_rand\.txt in"):
+        index(mapped[0], "kitti", mapping=str(tmp_path))
