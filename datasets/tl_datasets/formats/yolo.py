@@ -101,6 +101,7 @@ def read(
                 report.content_hashes[item.frame_id] = image.content_hash
             annotations = None
             if item.label_file.is_file():
+                _refuse_link_outside(item, layout)
                 annotations = tuple(
                     _annotations(item, image, layout, class_names, fields, side_files, on_bad_box, report)
                 )
@@ -233,3 +234,12 @@ def _count_files(layout: Layout, report: ReadReport) -> None:
     for path in sorted(found - expected):
         if path.name not in _NO_LABEL_FILES and not path.name.lower().startswith("readme"):
             report.add(Event.LABEL_FILE_WITHOUT_IMAGE, path)
+
+
+def _refuse_link_outside(item: Item, layout: Layout) -> None:
+    """A label file of somebody else's data set may be a link to any file of this machine."""
+    if not item.label_file.is_symlink():
+        return
+    target = item.label_file.resolve()
+    if not any(target.is_relative_to(folder.resolve()) for folder in (layout.root, *layout.label_roots)):
+        raise AnnotationError(item.label_file, "is a link that leaves the data set; copy the file itself there")

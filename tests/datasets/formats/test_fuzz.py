@@ -389,3 +389,15 @@ def test_every_reader_is_damaged():
 
 def _read(name: str, sound: Sound) -> int:
     return len(list(FORMATS[name](sound.source, report=ReadReport(), **sound.options)))
+
+
+def test_a_label_file_that_links_outside_is_refused(tmp_path, tmp_path_factory, draw_image):
+    sound = SOUND["yolo"](tmp_path, draw_image)
+    labels = sound.files[0]
+    inside = labels.rename(labels.with_name("kept.rows"))
+    labels.symlink_to(inside)
+    assert _read("yolo", sound) == 1
+    labels.unlink()
+    labels.symlink_to(inside.rename(tmp_path_factory.mktemp("outside") / "a.txt"))
+    with pytest.raises(AnnotationError, match=r"a\.txt: is a link that leaves the data set"):
+        _read("yolo", sound)
