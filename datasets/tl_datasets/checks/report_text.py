@@ -51,7 +51,7 @@ def _place(item: dict[str, object]) -> str:
 def _scope(findings: Findings) -> str:
     about = findings.about
     images = (
-        f"{about['lamps_read']} lamps large enough to compare with their labels"
+        f"{about['lamps_large_enough']} lamps large enough to compare with their labels"
         if about.get("images_read")
         else "no image read"
     )

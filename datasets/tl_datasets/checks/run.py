@@ -62,7 +62,7 @@ def check(
         "frames": len(catalog),
         "boxes": len(catalog.annotations),
         "images_read": images,
-        "lamps_read": len(lamps) if images else 0,
+        "lamps_large_enough": len(lamps) if images else 0,
         "settings": settings.model_dump(mode="json"),
     }
     table = tabulate(found, catalog.frames, with_box_numbers(catalog))

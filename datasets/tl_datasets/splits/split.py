@@ -52,7 +52,7 @@ def split_catalog(
         assign: Part -> values of `by` that it gets, in place of shares; all others go to train.
         like: A catalog that was split before. Its frames keep their part; new frames of its sequences and copies of
             its images join them; other new units make up what the shares lack.
-        together: Pairs of frames that stay together too, as `tl_datasets.duplicates.find` finds them.
+        together: Pairs of frames that stay together too, as `duplicates.find` gives them.
 
     Raises:
         UsageError: A share, column or part is wrong, or arguments exclude each other.

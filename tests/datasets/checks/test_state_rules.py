@@ -65,7 +65,7 @@ def test_place_alone_where_the_lamp_is_white(write_frame, make_catalog, rules_of
 def test_lamps_that_are_not_read(what, change, write_frame, make_catalog, rules_of):
     catalog = make_catalog(write_frame("a", ((State.GREEN, State.RED),)))
     findings = check(with_labels(catalog, **change))
-    assert not set(rules_of(findings)) & RULES and findings.about["lamps_read"] == 0, what
+    assert not set(rules_of(findings)) & RULES and findings.about["lamps_large_enough"] == 0, what
 
 
 def test_red_yellow_speaks_against_red_where_the_source_has_it(write_frame, make_catalog, rules_of):
