@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 from tl_datasets.errors import DataError, ImageError, show
 from tl_datasets.expressions import parse_expression
 from tl_datasets.frame import Annotation, Frame
-from tl_datasets.images import read_rgb, resolve_inside, write_whole
+from tl_datasets.images import resolve_inside, write_whole
 from tl_datasets.new_folder import new_folder
+from tl_datasets.reduced_images import read_rgb_reduced, reduced_size_px
 from tl_datasets.taxonomy import (
     CATEGORIES,
     ConditionSource,
@@ -280,19 +281,24 @@ class Catalog:
         source, path = self.frames["source"][index], self.frames["path"][index]
         return resolve_inside(self.roots[source], path)
 
-    def read_rgb(self, index: int) -> NDArray[np.uint8]:
+    def read_rgb(self, index: int, reduction: int = 1) -> NDArray[np.uint8]:
         """The image of the frame at a row, (H, W, 3) uint8 RGB; raw sensor frames are decoded.
+
+        Args:
+            index: Row of the frame.
+            reduction: 1, 2, 4 or 8: the part of its width and height at which it is decoded (`reduced_images`).
 
         Raises:
             ImageError: The file is missing, does not decode, or has another size than the catalog says.
         """
         path, word = self.image_path(index), self.frames["pixel_format"][index]
-        image = read_rgb(path, None if word is None else PixelFormat(word))
+        image = read_rgb_reduced(path, reduction, None if word is None else PixelFormat(word))
         width, height = self.frames["width_px"][index], self.frames["height_px"][index]
-        if image.shape[:2] != (height, width):
+        if image.shape[1::-1] != reduced_size_px(width, height, reduction):
+            found = f"{image.shape[1] * reduction}x{image.shape[0] * reduction}"
             raise ImageError(
-                f"{path}: {image.shape[1]}x{image.shape[0]} pixels, the catalog says {width}x{height}; its boxes would "
-                "not fit: index the source again"
+                f"{path}: {'' if reduction == 1 else 'about '}{found} pixels, the catalog says {width}x{height}; its "
+                "boxes would not fit: index the source again"
             )
         return image
 

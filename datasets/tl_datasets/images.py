@@ -72,11 +72,34 @@ def decode(path: Path | str, flags: int) -> NDArray:
     Raises:
         ImageError: The file is missing or does not decode.
     """
+    return decode_data(read_file(path), flags, path)
+
+
+def read_file(path: Path | str) -> NDArray[np.uint8]:
+    """The bytes of an image file.
+
+    Raises:
+        ImageError: The file is missing, or its content has not been fetched.
+    """
     try:
         data = np.fromfile(path, dtype=np.uint8)
     except OSError as error:
         raise ImageError(f"{path}: cannot be read ({error.strerror}); expected an image file") from error
     _refuse_pointer(data[:_POINTER_BYTES].tobytes(), path)
+    return data
+
+
+def decode_data(data: NDArray[np.uint8], flags: int, path: Path | str) -> NDArray:
+    """Decode the bytes of an image file as `decode` does.
+
+    Args:
+        data: As `read_file` gives them.
+        flags: OpenCV's IMREAD flags.
+        path: The file, for messages.
+
+    Raises:
+        ImageError: The bytes do not decode.
+    """
     try:
         image = cv2.imdecode(data, flags) if data.size else None
     except cv2.error:  # a header that promises more pixels than the decoder allows
@@ -181,6 +204,26 @@ def probe_image(path: Path | str, pixel_format: PixelFormat | None = None) -> tu
     if swaps:
         width, height = height, width
     return width, height, hashlib.sha256(data).hexdigest()
+
+
+def jpeg_header(data: NDArray[np.uint8]) -> tuple[int, int, int] | None:
+    """Give (width_px, height_px, EXIF orientation from 1 to 8) of a JPEG as stored, that is before it is turned.
+
+    Args:
+        data: The bytes of the file.
+
+    Returns:
+        None for any other file, and for a header that does not open.
+    """
+    from io import BytesIO
+
+    from PIL import Image
+
+    try:
+        with Image.open(BytesIO(data.data), formats=("JPEG",)) as image:
+            return *image.size, _exif_orientation(image) or 1
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning):
+        return None
 
 
 def _check_raw_mode(image: Image.Image, pixel_format: PixelFormat, path: Path) -> None:
