@@ -119,6 +119,7 @@ from ultralytics.engine import trainer as engine_trainer  # noqa: E402
 from ultralytics.models.yolo.detect import DetectionTrainer  # noqa: E402
 from ultralytics.nn.tasks import DetectionModel, torch_safe_load  # noqa: E402
 from ultralytics.utils import callbacks, torch_utils  # noqa: E402
+from ultralytics.utils.loss import E2ELoss, v8DetectionLoss  # noqa: E402
 
 _lock_settings()
 for _name in set(os.environ) - set(_before[0]) - set(_LOCKS) - {"YOLO_CONFIG_DIR"}:
@@ -133,4 +134,4 @@ del _before
 # Architectures that ultralytics ships, as YAML files.
 MODELS_FOLDER = Path(utils.ROOT) / "cfg" / "models"
 
-__all__ = ["MODELS_FOLDER", "DetectionModel", "DetectionTrainer", "torch_safe_load"]
+__all__ = ["MODELS_FOLDER", "DetectionModel", "DetectionTrainer", "E2ELoss", "torch_safe_load", "v8DetectionLoss"]
