@@ -13,7 +13,9 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from tl_datasets.balance import BalanceConfig
 from tl_datasets.errors import AnnotationError, ConfigError
+from tl_datasets.frame_cache import FrameCacheConfig
 from tl_datasets.label_space import LabelSpace
 from tl_datasets.parsing import load_yaml
 
@@ -30,6 +32,8 @@ class DataConfig(BaseModel):
         val: Filter of the frames to score.
         duplicates: What `tl duplicates` wrote (its --out): refuse to train if any of these pairs sits in two parts.
         label_space: Classes and rules.
+        balance: Whether frames of rare classes in rare conditions come more often.
+        cache: How many decoded frames are kept in memory and on disk.
         overfit_frames: Learn and score the same few frames, to see that a model can learn at all.
         allow_classes_without_boxes: Train although a class of the label space has no box to learn from.
     """
@@ -41,6 +45,8 @@ class DataConfig(BaseModel):
     val: str = 'split == "val"'
     duplicates: Path | None = None
     label_space: LabelSpace
+    balance: BalanceConfig = BalanceConfig()
+    cache: FrameCacheConfig = FrameCacheConfig()
     overfit_frames: int | None = Field(default=None, gt=0)
     allow_classes_without_boxes: bool = False
 

@@ -54,10 +54,12 @@ class ConfigError(TlError):
     """A configuration has faults.
 
     Attributes:
+        where: The file, or the dotted key of a single fault.
         faults: One line per fault, each beginning with its dotted key.
     """
 
     def __init__(self, where: str, faults: list[str]):
+        self.where = where
         self.faults = list(faults)
         super().__init__(f"{where}: " + "; ".join(self.faults))
 

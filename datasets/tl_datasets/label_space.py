@@ -177,6 +177,11 @@ class LabelSpace(BaseModel):
         )
 
     @cached_property
+    def lights(self) -> tuple[bool, ...]:
+        """For each class, whether its boxes are signal heads and nothing else."""
+        return tuple(set(rule.category) == {TRAFFIC_LIGHT} for rule in self.classes.values())
+
+    @cached_property
     def mirrored(self) -> tuple[int | None, ...]:
         """The class that each class becomes in a mirror image; None where the partner class does not exist."""
         rules = list(self.classes.values())

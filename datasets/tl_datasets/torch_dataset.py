@@ -1,29 +1,39 @@
 """The training samples of both trainers. The only file of `tl_datasets` that knows torch.
 
-Everything random about a sample follows from (run seed, epoch, frame id): neither the number of workers nor the
-trainer changes what a sample looks like.
+Everything random about a sample follows from (run seed, epoch, frame id), and from how often the frame came before in
+the epoch: neither the number of workers or ranks nor the trainer changes what a sample looks like. The frames that
+share a mosaic come from one block of the epoch's order, which follows from (run seed, epoch) as well.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 import multiprocessing
 import os
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.context import BaseContext
 from typing import TypedDict
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
-from tl_datasets.augment import Augmenter, Labelled, paint
+from tl_datasets.augment.copy_paste import CopyPaste, CopyPasteConfig
+from tl_datasets.augment.labelled import Labelled
+from tl_datasets.augment.lamp_bank import LampBank
+from tl_datasets.augment.pipeline import TILES, Augmenter, Plan
+from tl_datasets.augment.settings import AugmentConfig
+from tl_datasets.augment.trial import at_frame
+from tl_datasets.balance import BalanceConfig, epoch_length, epoch_order, occurrences, repeat_factors
 from tl_datasets.catalog import Catalog
-from tl_datasets.errors import DataError, TlError
+from tl_datasets.errors import ConfigError, DataError, TlError
+from tl_datasets.frame_cache import FrameCache, FrameCacheConfig
 from tl_datasets.label_space import DROP, LabelSpace
 from tl_datasets.letterbox import letterbox
 from tl_datasets.taxonomy import LabelStatus
@@ -33,24 +43,38 @@ class Sample(TypedDict):
     """One training sample.
 
     image: (3, H, W) uint8 RGB. xyxy: (N, 4) float32 network pixels. class_id: (N,) int64, 0-based.
-    vanished: boxes painted over because augmentation left too little of them.
+    ignore_xyxy: (M, 4) float32 areas that neither reward nor punish. is_vanished: (M,) true for those that are boxes of
+    which augmentation left too little; vanished: how many. weather, time_of_day: what the image shows, None where its
+    parts differ or nobody knows. made: the effects that were applied. occurrence: how often the frame came before in
+    this epoch.
     """
 
     image: torch.Tensor
     xyxy: torch.Tensor
     class_id: torch.Tensor
+    ignore_xyxy: torch.Tensor
+    is_vanished: torch.Tensor
     frame_id: str
     vanished: int
+    weather: str | None
+    time_of_day: str | None
+    made: tuple[str, ...]
+    occurrence: int
 
 
 class Batch(TypedDict):
-    """Samples of one step: images (B, 3, H, W) uint8; one box and class tensor per image."""
+    """Samples of one step: images (B, 3, H, W) uint8; of everything else one value or tensor per image."""
 
     images: torch.Tensor
     xyxy: list[torch.Tensor]
     class_id: list[torch.Tensor]
+    ignore_xyxy: list[torch.Tensor]
     frame_ids: list[str]
-    vanished: int
+    vanished: list[int]
+    weather: list[str | None]
+    time_of_day: list[str | None]
+    made: list[tuple[str, ...]]
+    occurrence: list[int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +133,8 @@ class FrameDataset(Dataset[Sample]):
         augmenter: Augmenter | None = None,
         seed: int = 0,
         epochs: int = 1,
+        cache: FrameCacheConfig | None = None,
+        balance: BalanceConfig | None = None,
     ):
         """Take frames.
 
@@ -119,9 +145,12 @@ class FrameDataset(Dataset[Sample]):
             augmenter: Made for the same input size.
             seed: The run's seed.
             epochs: Length of the run; mosaic stops `mosaic_off_epochs` before its end.
+            cache: How many decoded frames each process keeps; it changes nothing but the time.
+            balance: Which frames come more often in an epoch; None = each comes once.
 
         Raises:
             DataError: There is no frame.
+            ConfigError: Countries are excluded from mirroring, and nobody says where a source was recorded.
         """
         if not len(frames.catalog):
             raise DataError(
@@ -130,55 +159,180 @@ class FrameDataset(Dataset[Sample]):
         self.frames = frames
         self.width_px, self.height_px = width_px, height_px
         self.augmenter = augmenter
+        self.cache = FrameCache(frames.catalog, cache)
+        self.copy_paste = None if augmenter is None else _copy_paste(frames, augmenter.config.copy_paste)
+        self.factors = repeat_factors(frames.catalog, frames.class_id, frames.ignored, balance or BalanceConfig())
         self.seed = seed
         self.epochs = epochs
-        self.frame_ids = frames.catalog.frames["frame_id"].to_list()
+        table = frames.catalog.frames
+        self.frame_ids = table["frame_id"].to_list()
+        self._sizes = table.select("width_px", "height_px").rows()
+        self._weather, self._time_of_day = table["weather"].to_list(), table["time_of_day"].to_list()
+        self._may_flip = None if augmenter is None else _may_flip(frames.catalog, augmenter.config)
+        self._order: tuple[int, NDArray[np.int64], NDArray[np.int64]] | None = None
         # Shared memory: persistent loader workers see a new epoch without being started again.
         self._epoch = torch.zeros(1, dtype=torch.int64).share_memory_()
 
     def __len__(self) -> int:
-        return len(self.frame_ids)
+        return epoch_length(self.factors)
 
     def set_epoch(self, epoch: int) -> None:
         """Say which epoch (0-based) the next samples belong to."""
         self._epoch[0] = epoch
 
-    def labelled(self, index: int) -> Labelled:
-        """One frame in its own size, ignore areas painted grey, dropped boxes gone.
+    def order(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Rows of the catalog in the order of an epoch, and how often each came before."""
+        if self._order is None or self._order[0] != epoch:
+            rows = epoch_order(self.factors, self.seed, epoch)
+            self._order = epoch, rows, occurrences(rows)
+        return self._order[1:]
+
+    def labelled(self, row: int, reduction: int = 1) -> Labelled:
+        """One frame of the catalog, dropped boxes gone.
+
+        Args:
+            row: Of the catalog.
+            reduction: Part of its size at which it is decoded: 2 = half as wide and high.
 
         Raises:
             ImageError: The image cannot be read, or has another size than the catalog says.
         """
         catalog = self.frames.catalog
-        image = catalog.read_rgb(index)
-        rows = slice(catalog.offsets[index], catalog.offsets[index + 1])
-        xyxy, class_id, ignored = catalog.xyxy[rows], self.frames.class_id[rows], self.frames.ignored[rows]
+        rows = slice(catalog.offsets[row], catalog.offsets[row + 1])
+        xyxy, class_id, ignored = catalog.xyxy[rows] / reduction, self.frames.class_id[rows], self.frames.ignored[rows]
         keep = ~ignored & (class_id != DROP)
-        paint(image, xyxy[ignored], xyxy[keep])
-        return Labelled(image=image, xyxy=xyxy[keep], class_id=class_id[keep])
+        return Labelled(
+            image=self.cache.read_rgb(row, reduction),
+            xyxy=xyxy[keep],
+            class_id=class_id[keep],
+            ignore_xyxy=xyxy[ignored],
+            weather=self._weather[row],
+            time_of_day=self._time_of_day[row],
+        )
 
-    def __getitem__(self, index: int) -> Sample:
-        """The sample of a frame in the current epoch."""
-        frame_id = self.frame_ids[index]
+    def __getitem__(self, position: int) -> Sample:
+        """The sample at a position of the current epoch's order."""
+        epoch = int(self._epoch[0])
+        rows, occurrences = self.order(epoch)
+        row, occurrence = int(rows[position]), int(occurrences[position])
         if self.augmenter is None:
-            plain = self.labelled(index)
-            canvas, placement = letterbox(plain.image, self.width_px, self.height_px)
-            made = Labelled(image=canvas, xyxy=placement.to_canvas(plain.xyxy), class_id=plain.class_id)
+            made = _plain(self.labelled(row), self.width_px, self.height_px)
         else:
-            epoch = int(self._epoch[0])
-            rng = sample_generator(self.seed, epoch, frame_id)
-            config = self.augmenter.config
-            indices = [index]
-            if epoch < self.epochs - config.mosaic_off_epochs and rng.random() < config.mosaic:
-                indices += rng.integers(len(self), size=3).tolist()
-            made = self.augmenter.sample([self.labelled(item) for item in indices], rng)
+            made = self._augmented(self.augmenter, position, row, occurrence)
         return Sample(
-            image=torch.from_numpy(np.ascontiguousarray(made.image.transpose(2, 0, 1))),
+            image=torch.from_numpy(made.image).permute(2, 0, 1),  # `collate` puts the planes in order
             xyxy=torch.from_numpy(made.xyxy.astype(np.float32)),
             class_id=torch.from_numpy(made.class_id),
-            frame_id=frame_id,
-            vanished=made.vanished,
+            ignore_xyxy=torch.from_numpy(made.ignore_xyxy.astype(np.float32)),
+            frame_id=self.frame_ids[row],
+            is_vanished=torch.from_numpy(made.is_vanished),
+            vanished=int(made.is_vanished.sum()),
+            weather=made.weather,
+            time_of_day=made.time_of_day,
+            made=made.made,
+            occurrence=occurrence,
         )
+
+    def composed(self, position: int) -> tuple[str, Labelled]:
+        """The frame id and the canvas of a sample of the current epoch before the configured steps run on it.
+
+        Raises:
+            ImageError: As for `labelled`.
+            ValueError: There is no augmenter.
+        """
+        if self.augmenter is None:
+            raise ValueError("no augmenter")
+        rows, occurrences = self.order(int(self._epoch[0]))
+        row, occurrence = int(rows[position]), int(occurrences[position])
+        frames, may_flip, rng = self._parts(self.augmenter, position, row, occurrence)
+        return self.frame_ids[row], self.augmenter.compose(frames, rng, may_flip=may_flip)
+
+    def _augmented(self, augmenter: Augmenter, position: int, row: int, occurrence: int) -> Labelled:
+        frames, may_flip, rng = self._parts(augmenter, position, row, occurrence)
+        try:
+            return augmenter.sample(frames, rng, may_flip=may_flip)
+        except ConfigError as error:
+            raise at_frame(error, self.frame_ids[row]) from error
+
+    def _parts(
+        self, augmenter: Augmenter, position: int, row: int, occurrence: int
+    ) -> tuple[list[tuple[Labelled, Plan]], bool, np.random.Generator]:
+        """The frames of a sample with their plans, whether it may be mirrored, and what decides the rest."""
+        epoch = int(self._epoch[0])
+        rng = sample_generator(self.seed, epoch, self.frame_ids[row], occurrence)
+        mosaic = epoch < self.epochs - augmenter.config.mosaic_off_epochs
+        plans = [self._plan(augmenter, epoch, row, mosaic=mosaic)]
+        needed = (TILES - 1 if plans[0].kind == "mosaic" else 0) + plans[0].mixed
+        others = self._others(augmenter, epoch, position, row, needed, rng)
+        plans += [self._plan(augmenter, epoch, other, mosaic=mosaic) for other in others]
+        frames = []
+        for each, plan in zip([row, *others], plans, strict=True):
+            width, height = self._sizes[each]
+            reduction = augmenter.reduction(width, height, plan)
+            frame = self.labelled(each, reduction)
+            if each == row and not frames and self.copy_paste is not None:
+                own = sample_generator(self.seed, epoch, f"{self.frame_ids[row]}/copy_paste", occurrence)
+                frame = self.copy_paste.paste(frame, row, self.cache.read_rgb, own, reduction)
+            frames.append((frame, plan))
+        may_flip = self._may_flip is None or all(self._may_flip[each] for each in (row, *others))
+        return frames, may_flip, rng
+
+    def _plan(self, augmenter: Augmenter, epoch: int, row: int, *, mosaic: bool) -> Plan:
+        """What becomes of a frame in an epoch, wherever it is shown: so it is decoded at one size."""
+        return augmenter.plan(sample_generator(self.seed, epoch, f"{self.frame_ids[row]}/plan"), mosaic=mosaic)
+
+    def _others(
+        self, augmenter: Augmenter, epoch: int, position: int, row: int, count: int, rng: np.random.Generator
+    ) -> list[int]:
+        """Frames that share a sample with one: from its block of the epoch's order, which one worker mostly reads."""
+        if not count:
+            return []
+        rows, _ = self.order(epoch)
+        size = augmenter.config.mosaic_block
+        start = max(0, min(position // size * size, len(rows) - size))
+        block = np.unique(rows[start : start + size])
+        block = block[block != row] if len(block) > 1 else block
+        return rng.choice(block, size=count, replace=len(block) < count).tolist()
+
+
+def _plain(frame: Labelled, width_px: int, height_px: int) -> Labelled:
+    """A frame as it is scored: letterboxed, and nothing else."""
+    image, placement = letterbox(frame.image, width_px, height_px)
+    image = image if image.flags.writeable else image.copy()  # a tensor must not reach into the cache
+    return replace(
+        frame,
+        image=image,
+        xyxy=placement.to_canvas(frame.xyxy),
+        ignore_xyxy=placement.to_canvas(frame.ignore_xyxy),
+    )
+
+
+def _copy_paste(frames: LabelledFrames, config: CopyPasteConfig) -> CopyPaste | None:
+    if not config.p:
+        return None
+    bank = LampBank(frames.catalog, frames.class_id, frames.ignored, min_height_px=config.min_height_px)
+    return CopyPaste(bank, config)
+
+
+def _may_flip(catalog: Catalog, config: AugmentConfig) -> list[bool] | None:
+    """For each frame, whether its country's scenes are mirrored; None = all.
+
+    Raises:
+        ConfigError: Countries are excluded, and nobody says where a source was recorded.
+    """
+    if not config.no_flip_countries or not config.flip_lr:
+        return None
+    sources = catalog.frames["source"].to_list()
+    unknown = sorted(set(sources) - set(config.countries))
+    if unknown:
+        raise ConfigError(
+            "augment.countries",
+            [
+                f"source '{unknown[0]}' has no country, which augment.no_flip_countries needs; "
+                f"add {unknown[0]}: its two-letter code"
+            ],
+        )
+    return [config.countries[source] not in config.no_flip_countries for source in sources]
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,38 +373,51 @@ class FrameLoader(DataLoader):
             yield batch
 
 
-def sample_generator(seed: int, epoch: int, frame_id: str) -> np.random.Generator:
-    """The random generator of one sample: a counter, so that a resumed run and any worker count see the same."""
-    digest = hashlib.sha256(f"{seed}/{epoch}/{frame_id}".encode()).digest()
+def sample_generator(seed: int, epoch: int, frame_id: str, occurrence: int = 0) -> np.random.Generator:
+    """The random generator of one sample: a counter, so that a resumed run and any worker count see the same.
+
+    Args:
+        seed: The run's.
+        epoch: 0-based.
+        frame_id: Of the frame.
+        occurrence: How often the frame came before in this epoch.
+    """
+    again = f"/{occurrence}" if occurrence else ""
+    digest = hashlib.sha256(f"{seed}/{epoch}/{frame_id}{again}".encode()).digest()
     return np.random.default_rng(np.frombuffer(digest, dtype=np.uint32))
-
-
-class EpochSampler(Sampler[int]):
-    """A shuffle that follows from (seed, epoch) alone."""
-
-    def __init__(self, length: int, seed: int):
-        self.length, self.seed, self.epoch = length, seed, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Say which epoch (0-based) is next."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return self.length
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(np.random.default_rng([self.seed, self.epoch]).permutation(self.length).tolist())
 
 
 def collate(samples: list[Sample]) -> Batch:
     """Join samples of one input size."""
     return Batch(
-        images=torch.stack([sample["image"] for sample in samples]),
+        images=_stack([sample["image"] for sample in samples]),
         xyxy=[sample["xyxy"] for sample in samples],
         class_id=[sample["class_id"] for sample in samples],
+        ignore_xyxy=[sample["ignore_xyxy"] for sample in samples],
         frame_ids=[sample["frame_id"] for sample in samples],
-        vanished=sum(sample["vanished"] for sample in samples),
+        vanished=[sample["vanished"] for sample in samples],
+        weather=[sample["weather"] for sample in samples],
+        time_of_day=[sample["time_of_day"] for sample in samples],
+        made=[sample["made"] for sample in samples],
+        occurrence=[sample["occurrence"] for sample in samples],
     )
+
+
+def _stack(images: list[torch.Tensor]) -> torch.Tensor:
+    """(B, 3, H, W) of (3, H, W) images, in a loader process right in the memory that it shares: one pass, no copy."""
+    shape = (len(images), *images[0].shape)
+    if torch.utils.data.get_worker_info() is None:
+        stacked = torch.empty(shape, dtype=torch.uint8)
+    else:  # as torch's own default_collate
+        storage = torch.UntypedStorage._new_shared(math.prod(shape))
+        stacked = torch.empty(0, dtype=torch.uint8).set_(storage, 0, shape)
+    for place, image in zip(stacked, images, strict=True):
+        pixels = image.permute(1, 2, 0)
+        if pixels.is_contiguous():  # five times as fast as a transposed copy
+            cv2.split(pixels.numpy(), [plane.numpy() for plane in place])
+        else:
+            place.copy_(image)
+    return stacked
 
 
 def _collate_caught(samples: list[Sample | _Fault]) -> Batch | _Fault:
@@ -259,11 +426,11 @@ def _collate_caught(samples: list[Sample | _Fault]) -> Batch | _Fault:
 
 
 def make_loader(dataset: FrameDataset, batch_size: int, workers: int, seed: int, *, pin_memory: bool) -> FrameLoader:
-    """A loader whose order follows from (seed, epoch); call `set_epoch` of its dataset and of its sampler."""
+    """A loader in the order of the dataset's epoch; call `set_epoch` of the dataset before each."""
     return FrameLoader(
         _Caught(dataset),
         batch_size=batch_size,
-        sampler=EpochSampler(len(dataset), seed),
+        shuffle=False,  # the dataset has the order
         num_workers=workers,
         collate_fn=_collate_caught,
         pin_memory=pin_memory,
@@ -285,8 +452,6 @@ def _worker_context() -> BaseContext:
 
 
 def _begin_worker(_: int) -> None:
-    import cv2
-
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     threading.Thread(target=_end_with_the_run, daemon=True).start()

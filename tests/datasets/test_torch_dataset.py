@@ -1,4 +1,4 @@
-"""Training samples: which frames, what is painted over, and that nothing but (seed, epoch, frame) decides a sample."""
+"""Training samples: which frames, what is ignored, and that nothing but (seed, epoch, frame) decides a sample."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ import numpy as np
 import pytest
 import torch
 
-from tl_datasets.augment import AugmentConfig, Augmenter
+from tl_datasets.augment.pipeline import Augmenter
+from tl_datasets.augment.settings import AugmentConfig
 from tl_datasets.catalog import Catalog
-from tl_datasets.errors import DataError, ImageError
+from tl_datasets.errors import ConfigError, DataError, ImageError
 from tl_datasets.frame import Annotation, Frame
+from tl_datasets.frame_cache import FrameCacheConfig
 from tl_datasets.images import write_rgb
 from tl_datasets.label_space import LabelSpace
 from tl_datasets.letterbox import PAD_VALUE
 from tl_datasets.taxonomy import State
-from tl_datasets.torch_dataset import EpochSampler, FrameDataset, labelled_frames, make_loader, sample_generator
+from tl_datasets.torch_dataset import FrameDataset, labelled_frames, make_loader, sample_generator
 
 SPACE = LabelSpace.model_validate(
     {
@@ -37,6 +39,7 @@ import multiprocessing, time, torch
 from tl_datasets.torch_dataset import make_loader
 nothing = torch.zeros(0)
 sample = {"image": torch.zeros(3, 8, 8), "xyxy": nothing, "class_id": nothing, "frame_id": "f", "vanished": 0}
+sample |= {"ignore_xyxy": nothing, "is_vanished": nothing, "weather": None, "time_of_day": None, "made": (), "occurrence": 0}
 batches = iter(make_loader([sample] * 100, 1, 1, 0, pin_memory=False))
 next(batches)
 print(multiprocessing.active_children()[0].pid, flush=True)
@@ -72,7 +75,7 @@ def dataset(tmp_path: Path) -> Callable[..., FrameDataset]:
     def make(augment: dict[str, Any] | None = None, **settings: Any) -> FrameDataset:
         augmenter = None
         if augment is not None:
-            augmenter = Augmenter(AugmentConfig.model_validate(augment), SPACE, 96, 64)
+            augmenter = Augmenter(AugmentConfig.model_validate({"crop": 0, "transforms": []} | augment), SPACE, 96, 64)
         return FrameDataset(labelled_frames(catalog, SPACE), 96, 64, augmenter, **settings)
 
     return make
@@ -83,8 +86,13 @@ FULL = {"mosaic": 0.5, "mosaic_off_epochs": 0, "transforms": [{"name": "GaussNoi
 
 def same(first: Any, second: Any) -> bool:
     return first["frame_id"] == second["frame_id"] and all(
-        torch.equal(first[key], second[key]) for key in ("image", "xyxy", "class_id")
+        torch.equal(first[key], second[key]) for key in ("image", "xyxy", "class_id", "ignore_xyxy")
     )
+
+
+def at(data: FrameDataset, row: int) -> Any:
+    """The sample of a row of the catalog in the epoch that is set."""
+    return data[int(np.flatnonzero(data.order(int(data._epoch[0]))[0] == row)[0])]
 
 
 # --- which frames
@@ -122,21 +130,30 @@ def test_a_box_without_a_rule_is_an_error(tmp_path):
 # --- what a sample shows
 
 
-def test_ignore_areas_are_painted_and_dropped_boxes_are_background(tmp_path):
+@pytest.mark.parametrize("augment", [None, {"mosaic": 0, "scale": [1, 1], "translate": 0, "flip_lr": 0}])
+def test_ignore_areas_are_given_and_dropped_boxes_are_background(augment, tmp_path):
     one = frame(
         "a",
         box(5, 5),
         box(30, 5, State.UNKNOWN),
         box(50, 5, State.GREEN, ignore=True),
         Annotation(xyxy=(70, 5, 90, 25), category="car"),
+        weather="rainy",
+        time_of_day="night",
     )
-    dataset = FrameDataset(labelled_frames(drawn(tmp_path, [one]), SPACE), 96, 64)
-    sample = dataset[0]
-    image = sample["image"].permute(1, 2, 0).numpy()
+    augmenter = (
+        None
+        if augment is None
+        else Augmenter(AugmentConfig.model_validate({"crop": 0, "transforms": []} | augment), SPACE, 96, 64)
+    )
+    catalog = drawn(tmp_path, [one])
+    sample = FrameDataset(labelled_frames(catalog, SPACE), 96, 64, augmenter)[0]
     assert sample["xyxy"].tolist() == [[5, 5, 15, 25]] and sample["class_id"].tolist() == [0]
-    grey = (image == PAD_VALUE).all(axis=2)
-    assert grey[5:25, 30:40].all() and grey[5:25, 50:60].all()
-    assert int(grey.sum()) == 2 * 10 * 20  # neither the lamp that is learned nor the car
+    assert sample["ignore_xyxy"].tolist() == [[30, 5, 40, 25], [50, 5, 60, 25]]
+    assert sample["ignore_xyxy"].dtype == torch.float32 and sample["vanished"] == 0
+    assert (sample["weather"], sample["time_of_day"], sample["made"]) == ("rainy", "night", ())
+    # The pixels are those of the camera.
+    assert np.array_equal(sample["image"].permute(1, 2, 0).numpy(), catalog.read_rgb(0))
 
 
 def test_a_plain_sample_is_the_letterboxed_frame(tmp_path):
@@ -149,7 +166,7 @@ def test_a_plain_sample_is_the_letterboxed_frame(tmp_path):
 
 def test_a_negative_has_no_boxes(dataset):
     for augment in (None, {"mosaic": 0}):
-        sample = dataset(augment)[5]
+        sample = at(dataset(augment), 5)
         assert sample["frame_id"] == "empty"
         assert sample["xyxy"].shape == (0, 4) and sample["class_id"].shape == (0,)
         assert sample["xyxy"].dtype == torch.float32 and sample["class_id"].dtype == torch.int64
@@ -171,7 +188,7 @@ def test_bad_images_are_named(what, spoil, message, dataset, tmp_path):
     data = dataset()
     spoil(tmp_path / "f2.png")
     with pytest.raises(ImageError, match=message) as caught:
-        data[2]
+        at(data, 2)
     assert "f2.png" in str(caught.value), what
 
 
@@ -211,7 +228,6 @@ def test_any_number_of_workers_gives_the_same_batches(dataset):
         batches = []
         for epoch in (0, 1):
             data.set_epoch(epoch)
-            loader.sampler.set_epoch(epoch)  # type: ignore[attr-defined]
             batches.extend(loader)
         return batches
 
@@ -272,30 +288,120 @@ def test_mosaic_stops_before_the_end(dataset):
     seen = []
     for epoch in range(5):
         data.set_epoch(epoch)
-        seen.append(torch.equal(data[0]["image"], plain[0]["image"]))
+        seen.append(torch.equal(at(data, 0)["image"], at(plain, 0)["image"]))
     assert seen == [False, False, False, True, True]
 
 
-def test_the_order_follows_from_seed_and_epoch():
+def test_the_order_follows_from_seed_and_epoch(dataset):
     def order(seed: int, epoch: int) -> list[int]:
-        sampler = EpochSampler(20, seed)
-        sampler.set_epoch(epoch)
-        return list(sampler)
+        return dataset(seed=seed).order(epoch)[0].tolist()
 
     assert order(0, 1) == order(0, 1)
-    assert sorted(order(0, 1)) == list(range(20))
+    assert sorted(order(0, 1)) == list(range(6))
     assert len({tuple(order(seed, epoch)) for seed in (0, 1) for epoch in (0, 1)}) == 4
 
 
-def test_painted_boxes_are_counted_in_the_batch(tmp_path):
+def test_a_frame_has_one_sample_wherever_it_stands_in_the_order(dataset):
+    """Without partners, nothing but seed, epoch and frame decides."""
+    data = dataset({"mosaic": 0, "transforms": [{"name": "GaussNoise"}]}, seed=5)
+    data.set_epoch(1)
+    by_id = {sample["frame_id"]: sample for sample in (data[position] for position in range(len(data)))}
+    rng = sample_generator(5, 1, "f3")
+    plan = data.augmenter.plan(sample_generator(5, 1, "f3/plan"), mosaic=False)
+    row = data.frame_ids.index("f3")
+    expected = data.augmenter.sample([(data.labelled(row), plan)], rng)
+    assert np.array_equal(by_id["f3"]["image"].permute(1, 2, 0).numpy(), expected.image)
+
+
+def test_partners_come_from_the_block_of_the_order(tmp_path):
+    frames = [frame(f"f{number}", box(5, 10)) for number in range(24)]
+    catalog = drawn(tmp_path, frames)
+    augment = {"mosaic": 1, "mosaic_off_epochs": 0, "mosaic_block": 8, "mix_up": 1}
+    augmenter = Augmenter(AugmentConfig.model_validate({"crop": 0, "transforms": []} | augment), SPACE, 96, 64)
+    data = FrameDataset(labelled_frames(catalog, SPACE), 96, 64, augmenter)
+    order = data.order(0)[0]
+    read: list[int] = []
+    data.labelled = lambda row, reduction=1, plain=data.labelled: read.append(row) or plain(row, reduction)  # type: ignore[method-assign]
+    for position in range(24):
+        read.clear()
+        data[position]
+        assert read[0] == order[position] and len(read) == 5
+        block = position // 8 * 8
+        assert set(read) <= set(order[block : block + 8].tolist())
+        assert len(set(read[:5])) == 5
+
+
+def test_a_single_frame_is_its_own_partner(tmp_path):
+    augmenter = Augmenter(
+        AugmentConfig.model_validate({"mosaic": 1, "mosaic_off_epochs": 0, "transforms": []}), SPACE, 96, 64
+    )
+    data = FrameDataset(labelled_frames(drawn(tmp_path, [frame("a", box(5, 5))]), SPACE), 96, 64, augmenter)
+    assert len(data[0]["xyxy"]) + data[0]["vanished"] == 4
+
+
+@pytest.mark.parametrize("cache", [{"memory_mib": 0}, {"memory_mib": 64}])
+def test_the_cache_changes_nothing(cache, dataset):
+    plain, cached = dataset(FULL, seed=2, epochs=4), dataset(FULL, seed=2, epochs=4, cache=FrameCacheConfig(**cache))
+    for epoch in (0, 1):
+        plain.set_epoch(epoch)
+        cached.set_epoch(epoch)
+        assert all(same(plain[position], cached[position]) for position in range(6))
+
+
+def test_large_frames_are_decoded_at_the_size_that_is_needed(tmp_path):
+    """Half of the pixels, and the boxes where they belong."""
+    large = frame("a", box(100, 60), width_px=384, height_px=256)
+    augment = {"mosaic": 0, "scale": [1, 1], "translate": 0, "flip_lr": 0}
+    augmenter = Augmenter(AugmentConfig.model_validate({"crop": 0, "transforms": []} | augment), SPACE, 96, 64)
+    data = FrameDataset(labelled_frames(drawn(tmp_path, [large]), SPACE), 96, 64, augmenter)
+    read: list[int] = []
+    data.labelled = lambda row, reduction=1, plain=data.labelled: read.append(reduction) or plain(row, reduction)  # type: ignore[method-assign]
+    assert data[0]["xyxy"].tolist() == [[25, 15, 27.5, 20]] and read == [4]
+
+
+# --- countries
+
+FLIPPED = {"mosaic": 0, "scale": [1, 1], "translate": 0, "flip_lr": 1}
+
+
+@pytest.mark.parametrize(
+    ("countries", "flipped"),
+    [({"drawn": "DE"}, True), ({"drawn": "GB"}, False), ({"drawn": "DE", "other": "GB"}, True)],
+)
+def test_a_country_is_not_mirrored(countries, flipped, dataset):
+    data = dataset(FLIPPED | {"no_flip_countries": ["GB", "JP"], "countries": countries})
+    plain = dataset()
+    assert all(
+        torch.equal(data[position]["image"], plain[position]["image"].flip(2)) == flipped for position in range(6)
+    )
+
+
+def test_a_source_of_no_country_is_an_error(dataset):
+    with pytest.raises(ConfigError, match=r"augment.countries: source 'drawn' has no country.*add drawn: "):
+        dataset(FLIPPED | {"no_flip_countries": ["GB"]})
+    dataset(FLIPPED | {"no_flip_countries": ["GB"], "flip_lr": 0})
+
+
+def test_vanished_boxes_are_counted_in_the_batch(tmp_path):
     catalog = drawn(tmp_path, [frame("a", box(43, 20)), frame("b", box(1, 20))])
     augmenter = Augmenter(
-        AugmentConfig.model_validate({"mosaic": 0, "scale": [2, 2], "translate": 0, "flip_lr": 0, "min_size_px": 100}),
+        AugmentConfig.model_validate(
+            {
+                "mosaic": 0,
+                "crop": 0,
+                "scale": [2, 2],
+                "translate": 0,
+                "flip_lr": 0,
+                "min_size_px": 100,
+                "transforms": [],
+            }
+        ),
         SPACE,
         96,
         64,
     )
     loader = make_loader(FrameDataset(labelled_frames(catalog, SPACE), 96, 64, augmenter), 2, 0, 0, pin_memory=False)
     batch = next(iter(loader))
-    assert batch["vanished"] == 1  # the other one lies wholly outside
+    assert sorted(batch["vanished"]) == [0, 1]  # the other one lies wholly outside
     assert [len(xyxy) for xyxy in batch["xyxy"]] == [0, 0]
+    assert sorted(len(xyxy) for xyxy in batch["ignore_xyxy"]) == [0, 1]
