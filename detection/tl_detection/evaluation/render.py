@@ -32,7 +32,7 @@ def format_console(report: Report) -> str:
     """The report as text: conditions, sizes and classes, then what the marks mean."""
     tables = [_conditions(report, brief=True), _sizes(report), _classes(report)]
     notes = [textwrap.fill(note, _NOTE_WIDTH, subsequent_indent="  ") for note in _notes(report)]
-    return "\n\n".join([_headline(report), *(_as_text(table) for table in tables), "\n".join(notes)]) + "\n"
+    return "\n\n".join([_headline(report), *(as_text(table) for table in tables), "\n".join(notes)]) + "\n"
 
 
 def format_markdown(report: Report) -> str:
@@ -50,7 +50,7 @@ def format_markdown(report: Report) -> str:
         f"- label space: `{report.label_space_fingerprint}` ({', '.join(report.class_names)})",
         f"- software: {', '.join(f'{name} {version}' for name, version in report.software.items())}",
     ]
-    parts = ["# Evaluation", _headline(report), *(_as_markdown(table) for table in tables), "## How to read this"]
+    parts = ["# Evaluation", _headline(report), *(as_markdown(table) for table in tables), "## How to read this"]
     parts += ["\n".join(f"- {note}" for note in _notes(report)), "## What was scored", "\n".join(model + facts)]
     return "\n\n".join(parts) + "\n"
 
@@ -182,7 +182,8 @@ def _red_as_green(scores: Scores) -> str:
     return NO_VALUE if counts is None or not counts.objects else f"{counts.as_green} of {counts.objects}"
 
 
-def _as_text(table: Table) -> str:
+def as_text(table: Table) -> str:
+    """A table for a terminal."""
     widths = [max(len(row[index]) for row in (table.header, *table.rows)) for index in range(len(table.header))]
     lines = [
         "  ".join(
@@ -194,7 +195,8 @@ def _as_text(table: Table) -> str:
     return "\n".join([table.title, lines[0], "-" * len(lines[0]), *lines[1:]])
 
 
-def _as_markdown(table: Table) -> str:
+def as_markdown(table: Table) -> str:
+    """A table for Markdown, with its title as a heading."""
     rule = [":---", *["---:"] * (len(table.header) - 1)]
     rows = ["| " + " | ".join(_escaped(cell) for cell in row) + " |" for row in (table.header, *table.rows)]
     return "\n".join([f"## {table.title}", "", rows[0], "| " + " | ".join(rule) + " |", *rows[1:]])
