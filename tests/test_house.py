@@ -45,7 +45,7 @@ def test_source_roots_are_no_packages():
     [
         ("tl_detection", DATASETS, set()),
         ("torch", DATASETS, {"datasets/tl_datasets/torch_dataset.py"}),
-        ("albumentations", DATASETS + DETECTION, {"datasets/tl_datasets/augment.py"}),
+        ("albumentations", DATASETS + DETECTION, {"datasets/tl_datasets/augment/transforms.py"}),
         ("ultralytics", DATASETS + DETECTION, {"detection/tl_detection/ultralytics_door.py"}),
         ("pycocotools", DATASETS + DETECTION, set()),
     ],

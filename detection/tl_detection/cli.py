@@ -107,7 +107,10 @@ def build_parser() -> argparse.ArgumentParser:
     dataset_cli.add_commands(commands)
     _add_train(commands)
     _add_config(commands)
+    _add_augment(commands)
+    _add_lint(commands)
     _add_evaluate(commands)
+    _add_robustness(commands)
     _add_export(commands)
     _add_detect(commands)
     return parser
@@ -148,6 +151,42 @@ def _add_config(commands) -> None:
     parser.add_argument("overrides", nargs="*", metavar="key=value")
 
 
+def _add_augment(commands) -> None:
+    parser = add_command(
+        commands,
+        "augment",
+        "draw contact sheets of the training samples of a run: what the network sees and what it is told",
+        "tl augment configs/dtld_yolo.yaml --frames 48 --out sheets/",
+    )
+    parser.add_argument("config", type=Path, help="YAML configuration of the run")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that differ from the file")
+    parser.add_argument("--frames", type=int, default=24, metavar="N", help="number of samples (default 24)")
+    parser.add_argument("--epoch", type=int, default=0, help="epoch of the run, from 0; the last have no mosaic")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+
+
+def _add_lint(commands) -> None:
+    parser = add_command(
+        commands,
+        "lint",
+        "measure on your own signal heads whether augmentation keeps the state that is their label",
+        "tl lint configs/dtld_yolo.yaml --out lint/\n  tl lint --known-policies --catalog catalogs/dtld",
+    )
+    parser.description = f"{parser.description} Exit code 1 if the run's policy is refused."
+    parser.add_argument("config", type=Path, nargs="?", help="YAML configuration of the run")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that differ from the file")
+    parser.add_argument(
+        "--catalog", type=Path, metavar="CATALOG", help="frames to measure on (default: the run's training frames)"
+    )
+    parser.add_argument(
+        "--known-policies", action="store_true", help="measure what other trainers ship instead of the run's policy"
+    )
+    parser.add_argument("--lamps", type=int, metavar="N", help="lamps of each state (default: augment.lint)")
+    parser.add_argument("--draws", type=int, metavar="N", help="random draws per lamp (default: augment.lint)")
+    parser.add_argument("--seed", type=int, help="of lamps and draws (default: train.seed, or 0)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder to make for lint.json, lint.md, lint.html")
+
+
 def _add_evaluate(commands) -> None:
     parser = add_command(
         commands,
@@ -170,6 +209,32 @@ def _add_evaluate(commands) -> None:
     parser.add_argument(
         "--coco", type=Path, metavar="FILE", help="for predictions: the COCO file that defines their ids"
     )
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+
+
+def _add_robustness(commands) -> None:
+    parser = add_command(
+        commands,
+        "robustness",
+        "score a detector on corrupted frames: what noise, blur, weather and night leave of its score",
+        "tl robustness runs/dtld_yolo/TIME --catalog catalogs/dtld --split val --severities 1,3,5 --out robust/",
+    )
+    parser.add_argument("model", type=Path, help="run folder, .pt or .onnx")
+    parser.add_argument("--catalog", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for robustness.json, .md, .svg")
+    parser.add_argument("--split", help="score this part only, such as val")
+    parser.add_argument("--where", metavar="FILTER", help="score these frames only, such as 'weather == \"clear\"'")
+    parser.add_argument(
+        "--corruptions",
+        default="standard,weather",
+        metavar="NAMES",
+        help="sets or names, such as standard, glass_blur or weather.fog (default standard,weather)",
+    )
+    parser.add_argument("--severities", default="1,2,3,4,5", help="of 1 to 5 (default 1,2,3,4,5)")
+    parser.add_argument("--frames", type=int, metavar="N", help="N frames, evenly spread (default: all)")
+    parser.add_argument("--seed", type=int, default=0, help="of frames and corruptions (default 0)")
+    parser.add_argument("--by", default="", help="conditions, such as weather,time_of_day (default none)")
+    parser.add_argument("--workers", type=int, metavar="N", help="threads that make images (default: one per core)")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
 
 

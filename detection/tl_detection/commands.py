@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tl_datasets.errors import UsageError, WeightsError
 from tl_detection.dataset_commands import refuse_existing
 from tl_detection.progress import progress
+
+if TYPE_CHECKING:
+    from tl_datasets.catalog import Catalog
 
 logger = logging.getLogger(__name__)
 
@@ -55,26 +60,67 @@ def run_config(options: argparse.Namespace) -> int:
     return 0
 
 
+def run_augment(options: argparse.Namespace) -> int:
+    """`tl augment`."""
+    from tl_datasets.catalog import Catalog
+    from tl_datasets.new_folder import refuse_full
+    from tl_datasets.torch_dataset import labelled_frames
+    from tl_detection.augment_sheets import draw_sheets
+    from tl_detection.config import load_run_config
+    from tl_detection.training.data import training_samples
+
+    refuse_full(options.out)
+    config = load_run_config(options.config, options.overrides)
+    label_space = config.data.label_space
+    frames = labelled_frames(Catalog.open(config.data.catalog).filter(config.data.train), label_space)
+    with progress("augment") as show:
+        totals = draw_sheets(
+            training_samples(config, frames), label_space, options.out, options.frames, options.epoch, progress=show
+        )
+    print(
+        f"{options.out}: {totals['samples']} samples, {totals['boxes']} boxes, {totals['vanished']} vanished, "
+        f"{totals['ignored']} other ignore areas"
+    )
+    return 0
+
+
+def run_lint(options: argparse.Namespace) -> int:
+    """`tl lint`."""
+    from tl_datasets.catalog import Catalog
+    from tl_datasets.lint.report import format_lint, write_lint
+    from tl_datasets.new_folder import new_folder
+    from tl_detection.config import load_run_config
+    from tl_detection.lint_run import format_known_policies, lint_known_policies, lint_run, with_amounts
+
+    if options.config is None and not (options.known_policies and options.catalog):
+        raise UsageError("no configuration; expected tl lint CONFIG, or tl lint --known-policies --catalog CATALOG")
+    if options.out is not None:
+        refuse_existing(options.out)
+    config = None if options.config is None else load_run_config(options.config, options.overrides)
+    catalog = None if options.catalog is None else Catalog.open(options.catalog)
+    amounts = with_amounts(config, lamps=options.lamps, draws=options.draws)
+    if config is None or options.known_policies:
+        report = lint_known_policies(config, catalog, amounts, seed=options.seed)
+        print(format_known_policies(report))
+    else:
+        report = lint_run(config, catalog, amounts, seed=options.seed)
+        print(format_lint(report))
+    if options.out is not None:
+        with new_folder(options.out) as folder:
+            write_lint(report, folder)
+        print(f"{options.out}: lint.json, lint.md, lint.html")
+    return 1 if report.faults() and not options.known_policies else 0
+
+
 def run_evaluate(options: argparse.Namespace) -> int:
     """`tl evaluate`."""
     from tl_datasets.catalog import Catalog
-    from tl_datasets.errors import DataError
     from tl_detection.evaluation.conditions import check_columns
     from tl_detection.evaluation.predictions import read_predictions, write_predictions
     from tl_detection.evaluation.report import collect_detections, evaluate, format_console, write_report
 
-    whole = catalog = Catalog.open(options.catalog)
-    if options.split is not None:
-        parts = sorted(part for part in catalog.frames["split"].unique() if part is not None)
-        if options.split not in parts:
-            raise DataError(
-                f"{options.catalog}: no frame of split '{options.split}'; it has {', '.join(parts) or 'none'}"
-            )
-        catalog = catalog.filter(f"split == {options.split!r}")
-    if options.where is not None:
-        catalog = catalog.filter(options.where)
-    if not len(catalog):
-        raise DataError(f"{options.catalog}: no frame left to score; check --split and --where")
+    whole = Catalog.open(options.catalog)
+    catalog = _part_to_score(whole, options)
     if options.out is not None:
         refuse_existing(options.out)
     by = [word for word in options.by.split(",") if word]
@@ -100,6 +146,42 @@ def run_evaluate(options: argparse.Namespace) -> int:
         write_report(report, options.out)
         write_predictions(options.out / "predictions.json", catalog, label_space, detections)
         print(f"{options.out}")
+    return 0
+
+
+def run_robustness(options: argparse.Namespace) -> int:
+    """`tl robustness`."""
+    from tl_datasets.catalog import Catalog
+    from tl_datasets.new_folder import refuse_full
+    from tl_detection.detectors.load import load_detector
+    from tl_detection.evaluation.conditions import check_columns
+    from tl_detection.robustness.choice import choose_corruptions, choose_severities
+    from tl_detection.robustness.report import format_console, write_robustness
+    from tl_detection.robustness.run import measure_robustness
+
+    # Whatever can be refused is refused before anything is detected.
+    corruptions = choose_corruptions(_words(options.corruptions))
+    severities = choose_severities(_words(options.severities))
+    by = _words(options.by)
+    check_columns(by)
+    refuse_full(options.out)
+    catalog = _part_to_score(Catalog.open(options.catalog), options)
+    detector = load_detector(options.model, options.device)
+    with progress("robustness", "images") as show:
+        result = measure_robustness(
+            detector,
+            catalog,
+            corruptions=corruptions,
+            severities=severities,
+            n_frames=options.frames,
+            seed=options.seed,
+            by=by,
+            workers=min(os.cpu_count() or 1, 8) if options.workers is None else options.workers,
+            progress=show,
+        )
+    write_robustness(result, options.out)
+    print(format_console(result))
+    print(f"{options.out}")
     return 0
 
 
@@ -162,6 +244,29 @@ def _frames_of_run(weights: Path) -> tuple[Path, str]:
     if not config.data.catalog.is_dir():
         raise DataError(f"{config.data.catalog}: the catalog of the run is not there, seen from {Path.cwd()}; {remedy}")
     return config.data.catalog, config.data.val
+
+
+def _part_to_score(catalog: Catalog, options: argparse.Namespace) -> Catalog:
+    """The frames of --split and --where."""
+    from tl_datasets.errors import DataError
+
+    if options.split is not None:
+        parts = sorted(part for part in catalog.frames["split"].unique() if part is not None)
+        if options.split not in parts:
+            raise DataError(
+                f"{options.catalog}: no frame of split '{options.split}'; it has {', '.join(parts) or 'none'}"
+            )
+        catalog = catalog.filter(f"split == {options.split!r}")
+    if options.where is not None:
+        catalog = catalog.filter(options.where)
+    if not len(catalog):
+        raise DataError(f"{options.catalog}: no frame left to score; check --split and --where")
+    return catalog
+
+
+def _words(text: str) -> list[str]:
+    """The words of a list as a command line gives it."""
+    return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def _read_label_space(path: Path):

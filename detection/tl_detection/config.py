@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from tl_datasets.augment import AugmentConfig
+from tl_datasets.augment.settings import AugmentConfig
 from tl_datasets.config import DataConfig, load_config, validate_config
 from tl_datasets.errors import UsageError
 from tl_detection.evaluation.conditions import check_columns

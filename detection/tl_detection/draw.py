@@ -42,7 +42,7 @@ def draw_detections(
     """
     picture = np.ascontiguousarray(image).copy()
     height, width = picture.shape[:2]
-    colours = [_colour(name, state) for name, state in zip(names, states, strict=True)]
+    colours = [class_colour(name, state) for name, state in zip(names, states, strict=True)]
     line_px = max(1, round(max(height, width) / 900))
     rows = np.argsort(-detections.score, kind="stable")
     boxes = [_around(detections.xyxy[row], line_px) for row in rows]
@@ -56,7 +56,7 @@ def draw_detections(
     return picture
 
 
-def _colour(name: str, state: State | None) -> tuple[int, int, int]:
+def class_colour(name: str, state: State | None) -> tuple[int, int, int]:
     """The colour of a class; one that joins several states has that of the state whose name it bears, if any."""
     words = {str(word) for word in State}
     return STATE_COLOURS[State(name) if state is None and name in words else state]

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from tl_datasets.catalog import Catalog
 from tl_datasets.frame import Annotation, Frame
 from tl_datasets.taxonomy import State
 from tl_detection.config import RunConfig
 
+# Samples are the letterboxed frames.
+NOTHING = {"mosaic": 0, "crop": 0, "flip_lr": 0, "scale": [1, 1], "translate": 0, "transforms": []}
 LAMPS = {State.RED: ((230, 40, 40), 0.2), State.GREEN: ((40, 220, 160), 0.8)}
 
 
@@ -50,6 +54,25 @@ def draw_lamps(folder: Path, frames: int, width_px: int = 128, height_px: int = 
     return Catalog.from_frames(made, source="drawn", root=folder)
 
 
+@pytest.fixture(autouse=True)
+def quiet_is_for_one_command() -> Iterator[None]:
+    """`tl --quiet` in one test would leave the next without its log lines."""
+    loggers = [logging.getLogger(name) for name in ("tl_datasets", "tl_detection")]
+    before = [logger.level for logger in loggers]
+    yield
+    for logger, level in zip(loggers, before, strict=True):
+        logger.setLevel(level)
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Bit-equal sums need one order of addition; on a busy machine the order of several threads changes."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def lamp_run_config() -> Callable[..., RunConfig]:
     """`make(folder, frames, architecture, weights, overfit, **train)`: draws lamps, gives a run over them."""
@@ -76,7 +99,7 @@ def lamp_run_config() -> Callable[..., RunConfig]:
                     "label_space": {"classes": {"red": {"state": "red"}, "green": {"state": "green"}}},
                     "overfit_frames": frames if overfit else None,
                 },
-                "augment": augment or {"mosaic": 0, "flip_lr": 0, "scale": [1, 1], "translate": 0},
+                "augment": NOTHING | (augment or {}),
                 "model": {
                     "kind": "yolo",
                     "architecture": architecture,

@@ -81,7 +81,7 @@ def test_help_needs_no_heavy_import():
 
 def test_every_command_ends_its_help_with_an_example(capsys: pytest.CaptureFixture[str]):
     commands = build_parser()._subparsers._group_actions[0].choices  # type: ignore[union-attr]
-    assert len(commands) == 16
+    assert len(commands) == 19
     for name in commands:
         with pytest.raises(SystemExit, match="0"):
             main([name, "--help"])
@@ -179,7 +179,7 @@ def test_the_whole_road(kind: str, catalog: Path, tmp_path: Path, capsys: pytest
         (["train", "CONFIG", "train.device=cuda:77"], 1, ["cuda:77"]),
         (["train", "CONFIG", "model.weights=absent.pt"], 1, ["absent.pt"]),
         (["train", "CONFIG", "augment.transforms=[{name: ToGray}]"], 1, ["ToGray", "lamps"]),
-        (["train", "CONFIG", "augment.transforms=[{name: VerticalFlip}]"], 1, ["VerticalFlip", "direction"]),
+        (["train", "CONFIG", "augment.transforms=[{name: VerticalFlip}]"], 1, ["VerticalFlip", "upside down"]),
         (["evaluate", "absent.pt", "--catalog", "CATALOG"], 1, ["absent.pt", "no such file"]),
         (["evaluate", "absent.pt", "--catalog", "CATALOG", "--split", "vall"], 1, ["vall", "test, train, val"]),
         (["evaluate", "absent.json", "--catalog", "CATALOG"], 2, ["--label-space"]),

@@ -9,7 +9,8 @@ import pytest
 import yaml
 from pydantic import BaseModel, ConfigDict
 
-from tl_datasets.augment import AugmentConfig, Augmenter
+from tl_datasets.augment.pipeline import Augmenter
+from tl_datasets.augment.settings import AugmentConfig
 from tl_datasets.cleaning.policy import load_policy
 from tl_datasets.config import DataConfig, dump_config, load_config, validate_config
 from tl_datasets.errors import ConfigError
@@ -53,6 +54,10 @@ def test_every_run_loads_and_its_augmentation_is_safe(path):
     config = load_run_config(path)
     assert config.name == path.stem
     Augmenter(config.augment, config.data.label_space, config.model.input.width_px, config.model.input.height_px)
+
+
+def test_the_default_augmentation_is_a_file_of_the_repository():
+    assert AugmentConfig() == AugmentConfig.model_validate(load_config(CONFIGS / "augment/light_safe.yaml")["augment"])
 
 
 class Partial(BaseModel):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from tl_datasets.augment import Augmenter
+from tl_datasets.augment.pipeline import Augmenter
 from tl_datasets.catalog import Catalog
 from tl_datasets.duplicates.pair_files import read_pairs
 from tl_datasets.errors import TrainingError
@@ -93,8 +93,7 @@ def prepare_data(config: RunConfig) -> TrainingData:
             f"{config.data.catalog}: no class has a box among the {len(train.catalog)} training frames; "
             "check data.train and data.label_space"
         )
-    size = config.model.input
-    augmenter = Augmenter(config.augment, label_space, size.width_px, size.height_px)
+    dataset = training_samples(config, train)
     logger.info(
         "train: %d frames, %s; val: %d frames",
         len(train.catalog),
@@ -104,12 +103,30 @@ def prepare_data(config: RunConfig) -> TrainingData:
     return TrainingData(
         config=config,
         label_space=label_space,
-        dataset=FrameDataset(
-            train, size.width_px, size.height_px, augmenter, config.train.seed, epochs=config.train.epochs
-        ),
+        dataset=dataset,
         train=train,
         val_catalog=val.catalog,
         fingerprint=catalog.fingerprint,
+    )
+
+
+def training_samples(config: RunConfig, frames: LabelledFrames) -> FrameDataset:
+    """The samples that a run learns from.
+
+    Raises:
+        ConfigError: The augmentation is wrong, whatever the frames.
+        DataError: There is no frame.
+    """
+    size = config.model.input
+    return FrameDataset(
+        frames,
+        size.width_px,
+        size.height_px,
+        Augmenter(config.augment, config.data.label_space, size.width_px, size.height_px),
+        config.train.seed,
+        epochs=config.train.epochs,
+        cache=config.data.cache,
+        balance=config.data.balance,
     )
 
 

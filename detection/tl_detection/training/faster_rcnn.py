@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from tl_datasets.epoch_statistics import EpochStatistics
 from tl_datasets.errors import ConfigError, TrainingError
 from tl_datasets.torch_dataset import Batch, make_loader
 from tl_detection.checkpoint import Checkpoint, save_checkpoint
@@ -26,8 +27,10 @@ from tl_detection.detectors.faster_rcnn import FasterRcnnDetector, build_faster_
 from tl_detection.devices import amp_dtype, pick_device
 from tl_detection.progress import progress
 from tl_detection.run_dir import RunDir
+from tl_detection.training.batches import check_batch, count_batch
 from tl_detection.training.data import TrainingData, run_meta
 from tl_detection.training.ema import Ema
+from tl_detection.training.faster_rcnn_ignore import honour_ignore_areas
 from tl_detection.training.faster_rcnn_start import describe_model, load_start_weights
 from tl_detection.training.metrics import log_epoch, report_row
 from tl_detection.training.schedule import lr_factor
@@ -58,6 +61,7 @@ def train_faster_rcnn(data: TrainingData, run: RunDir, checkpoint: Checkpoint | 
         raise ConfigError("model.kind", [f"is {model_settings.kind}, expected faster_rcnn"])
     description = checkpoint.model if checkpoint else describe_model(model_settings, data)
     model = build_faster_rcnn(description, len(data.label_space))
+    honour_ignore_areas(model)
     if checkpoint is None:
         load_start_weights(model, model_settings, data)
     model = model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -84,10 +88,9 @@ def train_faster_rcnn(data: TrainingData, run: RunDir, checkpoint: Checkpoint | 
         start = time.monotonic()
         model.train()
         data.dataset.set_epoch(epoch)
-        loader.sampler.set_epoch(epoch)  # type: ignore[attr-defined]
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
-        losses, images, vanished, lr = _Mean(), 0, 0, 0.0
+        losses, seen, lr = _Mean(), EpochStatistics(data.label_space.names), 0.0
         with progress(f"epoch {epoch + 1}/{settings.epochs}", unit="images") as show:
             for number, group in enumerate(_groups(iter(loader), settings.accumulate)):
                 update = epoch * updates_per_epoch + number
@@ -102,9 +105,8 @@ def train_faster_rcnn(data: TrainingData, run: RunDir, checkpoint: Checkpoint | 
                     _require_finite(parts, batch, epoch, update, settings.lr)
                     scaler.scale(loss).backward()
                     losses.add(parts)
-                    images += len(batch["frame_ids"])
-                    vanished += batch["vanished"]
-                    show(images, len(data.dataset), f"loss {losses.last:.3f}")
+                    count_batch(seen, batch)
+                    show(seen.samples, len(data.dataset), f"loss {losses.last:.3f}")
                 scaler.unscale_(optimizer)
                 largest = math.inf if settings.clip_norm is None else settings.clip_norm
                 norm = nn.utils.clip_grad_norm_(model.parameters(), largest)
@@ -124,9 +126,9 @@ def train_faster_rcnn(data: TrainingData, run: RunDir, checkpoint: Checkpoint | 
             "epochs": settings.epochs,
             "train": losses.means(),
             "lr": lr,
-            "images_per_s": images / learn_seconds,
+            "images_per_s": seen.samples / learn_seconds,
             "gpu_mem_gb": torch.cuda.max_memory_allocated(device) / 1e9 if device.type == "cuda" else None,
-            "vanished": vanished,
+            "seen": seen.as_row(),
             "val": None,
         }
         is_best = False
@@ -157,39 +159,16 @@ def train_faster_rcnn(data: TrainingData, run: RunDir, checkpoint: Checkpoint | 
             break
 
 
-def check_batch(batch: Batch, n_classes: int) -> None:
-    """Refuse what torchvision would learn from without a word, or die of without a name.
-
-    Raises:
-        TrainingError: Names the frame.
-    """
-    for xyxy, class_id, frame_id in zip(batch["xyxy"], batch["class_id"], batch["frame_ids"], strict=True):
-        fault = None
-        if xyxy.ndim != 2 or xyxy.shape[1] != 4 or class_id.shape != (len(xyxy),):
-            fault = f"boxes of shape {tuple(xyxy.shape)} and classes of {tuple(class_id.shape)}, expected (N, 4), (N,)"
-        elif not xyxy.isfinite().all():
-            fault = "a box coordinate that is not finite"
-        elif not (xyxy[:, 2:] > xyxy[:, :2]).all():
-            bad = xyxy[~(xyxy[:, 2:] > xyxy[:, :2]).all(dim=1)][0].tolist()
-            fault = f"box {bad} without area, expected x1 < x2 and y1 < y2"
-        elif not ((class_id >= 0) & (class_id < n_classes)).all():
-            fault = f"class id outside 0 to {n_classes - 1}"
-        else:
-            height, width = batch["images"].shape[-2:]
-            outside = (xyxy < 0) | (xyxy > torch.tensor([width, height, width, height]) + 0.5)
-            if outside.any():
-                bad = xyxy[outside.any(dim=1)][0].tolist()
-                fault = f"box {bad} outside the {width}x{height} input"
-        if fault:
-            raise TrainingError(f"frame '{frame_id}': {fault}; look at the frame and its boxes in the catalog")
-
-
 def to_network(batch: Batch, device: torch.device) -> tuple[torch.Tensor, list[dict[str, torch.Tensor]]]:
     """A batch as the network takes it: (B, 3, H, W) RGB in [0, 1], and targets whose labels begin at 1."""
     images = batch["images"].to(device, non_blocking=True).float() / 255
     targets = [
-        {"boxes": xyxy.to(device, non_blocking=True), "labels": class_id.to(device, non_blocking=True) + 1}
-        for xyxy, class_id in zip(batch["xyxy"], batch["class_id"], strict=True)
+        {
+            "boxes": xyxy.to(device, non_blocking=True),
+            "labels": class_id.to(device, non_blocking=True) + 1,
+            "ignore_xyxy": areas.to(device, non_blocking=True),
+        }
+        for xyxy, class_id, areas in zip(batch["xyxy"], batch["class_id"], batch["ignore_xyxy"], strict=True)
     ]
     return images.contiguous(memory_format=torch.channels_last), targets
 

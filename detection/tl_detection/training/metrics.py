@@ -12,6 +12,9 @@ from tl_detection.run_dir import RunDir
 
 logger = logging.getLogger(__name__)
 
+# What of an epoch's samples is worth a place in its line.
+_SEEN = {"repeated": "frames repeated", "vanished": "boxes vanished", "ignored": "areas ignored"}
+
 
 def report_row(report: Report) -> dict[str, Any]:
     """The part of a report that is kept for each epoch: overall scores, and AP50 with its counts per slice."""
@@ -33,7 +36,8 @@ def log_epoch(run: RunDir, row: Mapping[str, Any]) -> None:
     Args:
         run: Where to.
         row: `epoch` (0-based) and `train` (loss name -> mean) are required. Known beside them: `epochs` (of the whole
-            run), `lr`, `seconds`, `images_per_s`, `gpu_mem_gb`, `vanished`, `val` (see `report_row`).
+            run), `lr`, `seconds`, `images_per_s`, `gpu_mem_gb`, `seen` (`EpochStatistics.as_row`: what the epoch really
+            showed), `val` (see `report_row`).
     """
     run.append_metrics(dict(row))
     _write_tensorboard(run, row)
@@ -51,8 +55,10 @@ def epoch_line(row: Mapping[str, Any]) -> str:
         parts.append(f"{row['images_per_s']:.1f} images/s")
     if row.get("gpu_mem_gb"):
         parts.append(f"{row['gpu_mem_gb']:.1f} GB")
-    if row.get("vanished"):
-        parts.append(f"{row['vanished']} boxes painted over")
+    seen = row.get("seen") or {}
+    parts += [f"{seen[key]} {what}" for key, what in _SEEN.items() if seen.get(key)]
+    if seen.get("made"):
+        parts.append("made " + ", ".join(f"{name} {count}" for name, count in seen["made"].items()))
     if row.get("val"):
         ap50 = row["val"].get("ap50")
         parts.append(f"val AP50 {'-' if ap50 is None else format(ap50, '.3f')}")

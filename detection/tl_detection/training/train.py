@@ -8,10 +8,12 @@ from pathlib import Path
 
 from tl_datasets.errors import TlError, WeightsError
 from tl_datasets.images import write_whole
+from tl_datasets.lint.report import write_lint
 from tl_detection.checkpoint import Checkpoint, load_checkpoint
 from tl_detection.config import RunConfig, load_run_config
 from tl_detection.devices import pick_device
 from tl_detection.run_dir import RunDir
+from tl_detection.training.augmentation import check_augmentation
 from tl_detection.training.data import TrainingData, prepare_data
 
 logger = logging.getLogger(__name__)
@@ -24,12 +26,17 @@ def train(config: RunConfig) -> RunDir:
         The run folder with `weights/best.pt`, `metrics.jsonl` and the report of the best epoch.
 
     Raises:
+        ConfigError: The augmentation breaks samples, or changes what lights show.
         TlError: See `prepare_data`; also weights that do not fit, and a loss that is not finite.
     """
     pick_device(config.train.device)
     data = prepare_data(config)
+    report = check_augmentation(data)
     run = RunDir.create(config)
     try:
+        if report is not None:
+            (run.path / "lint").mkdir()
+            write_lint(report, run.path / "lint")
         _run(config, run, None, data)
     except TlError:
         # Weights that do not fit, say: a run that never finished an epoch leaves nothing to look at.

@@ -12,7 +12,7 @@ import math
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from tl_datasets.epoch_statistics import EpochStatistics
 from tl_datasets.errors import ConfigError, TrainingError
 from tl_datasets.torch_dataset import Batch, make_loader
 from tl_detection.checkpoint import Checkpoint, save_checkpoint
@@ -30,11 +31,13 @@ from tl_detection.devices import amp_dtype, pick_device
 from tl_detection.evaluation.report import Report
 from tl_detection.progress import progress
 from tl_detection.run_dir import RunDir
+from tl_detection.training.batches import check_batch, count_batch
 from tl_detection.training.data import TrainingData, run_meta
 from tl_detection.training.ema import Ema
 from tl_detection.training.metrics import log_epoch, report_row
 from tl_detection.training.schedule import lr_factor
 from tl_detection.training.stopping import BestEpoch
+from tl_detection.training.yolo_ignore import ignoring_criterion
 from tl_detection.training.yolo_start import fit_box_bias, network_sizes, start_from_file
 from tl_detection.ultralytics_door import DetectionTrainer
 
@@ -54,7 +57,7 @@ def train_yolo(data: TrainingData, run: RunDir, checkpoint: Checkpoint | None) -
         checkpoint: `last.pt` of the interrupted run to go on with, or None.
 
     Raises:
-        TrainingError: The loss is not finite, or the device cannot be used.
+        TrainingError: The loss is not finite, a sample cannot be learned from, or the device cannot be used.
         WeightsError: The weights to start from are missing or do not fit.
         ConfigError: There is no such architecture, or the input size does not fit it.
     """
@@ -71,29 +74,36 @@ def to_ultralytics(batch: Batch) -> dict[str, Any]:
 
     Returns:
         img (B, 3, H, W) uint8 RGB; cls (N, 1) and batch_idx (N,) float; bboxes (N, 4) cx, cy, w, h in shares of the
-        input size; im_file, the frame ids.
+        input size; im_file, the frame ids. Beside these words: ignore_xyxy (K, 4) float in network pixels and
+        ignore_idx (K,) int64, the image of each area.
     """
     height, width = batch["images"].shape[2:]
     xyxy = torch.cat(batch["xyxy"]).reshape(-1, 4) / torch.tensor([width, height, width, height])
-    counts = torch.tensor([len(boxes) for boxes in batch["xyxy"]])
     return {
         "img": batch["images"],
         "cls": torch.cat(batch["class_id"]).reshape(-1, 1).float(),
         "bboxes": torch.cat([(xyxy[:, :2] + xyxy[:, 2:]) / 2, xyxy[:, 2:] - xyxy[:, :2]], dim=1),
-        "batch_idx": torch.repeat_interleave(torch.arange(len(counts)), counts).float(),
+        "batch_idx": _image_of_each(batch["xyxy"]).float(),
+        "ignore_xyxy": torch.cat(batch["ignore_xyxy"]).reshape(-1, 4),
+        "ignore_idx": _image_of_each(batch["ignore_xyxy"]),
         "im_file": batch["frame_ids"],
-        "vanished": batch["vanished"],
     }
 
 
+def _image_of_each(boxes: list[torch.Tensor]) -> torch.Tensor:
+    counts = torch.tensor([len(of_image) for of_image in boxes])
+    return torch.repeat_interleave(torch.arange(len(counts)), counts)
+
+
 class BatchesForUltralytics:
-    """A loader of ours, its batches in ultralytics' form.
+    """A loader of ours, its batches checked, counted in `seen`, and in ultralytics' form.
 
     The iteration begins with the first batch that is asked for: the loop makes two iterators per epoch and uses one.
     """
 
-    def __init__(self, loader: torch.utils.data.DataLoader):
-        self.loader = loader
+    def __init__(self, loader: torch.utils.data.DataLoader, names: Sequence[str]):
+        self.loader, self.n_classes = loader, len(names)
+        self.seen = EpochStatistics(names)
         self.dataset: Any = loader.dataset
         self.sampler: Any = loader.sampler
         self.batch_size, self.num_workers = loader.batch_size, loader.num_workers
@@ -103,6 +113,8 @@ class BatchesForUltralytics:
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         for batch in self.loader:
+            check_batch(batch, self.n_classes)
+            count_batch(self.seen, batch)
             yield to_ultralytics(batch)
 
 
@@ -216,7 +228,8 @@ class CatalogTrainer(DetectionTrainer):
                 self.settings.workers,
                 self.settings.seed,
                 pin_memory=self.device.type == "cuda",
-            )
+            ),
+            self.source.label_space.names,
         )
 
     def get_validator(self) -> SimpleNamespace:
@@ -244,10 +257,11 @@ class CatalogTrainer(DetectionTrainer):
         return 0
 
     def resume_training(self, ckpt: Any) -> None:
-        """Make the moving average, and take over the state of an interrupted run."""
+        """Make the moving average and the loss, and take over the state of an interrupted run."""
         total = self.steps_per_epoch * self.epochs
         self.ema = AverageForUltralytics(self.model, self.settings.ema_decay or 0.0, total)
         self.stopper = _Stopper(self)
+        self.model.criterion = ignoring_criterion(self.model)
         if self.checkpoint is None or self.checkpoint.training is None:
             return
         state = self.checkpoint.training
@@ -263,7 +277,6 @@ class CatalogTrainer(DetectionTrainer):
         torch.set_rng_state(state["rng"])
         if len(state["cuda_rng"]) == torch.cuda.device_count() and self.device.type == "cuda":
             torch.cuda.set_rng_state_all(state["cuda_rng"])
-        self.model.criterion = self.model.init_criterion()
         if hasattr(self.model.criterion, "update"):  # end-to-end heads shift the weight between their two losses
             self.model.criterion.updates = self.start_epoch - 1
             self.model.criterion.update()
@@ -272,9 +285,9 @@ class CatalogTrainer(DetectionTrainer):
 
     def _begin_epoch(self) -> None:
         self.source.dataset.set_epoch(self.epoch)
-        self.train_loader.sampler.set_epoch(self.epoch)
         self.show = self.bars.enter_context(progress(f"epoch {self.epoch + 1}/{self.epochs}", unit="images"))
-        self.started_at, self.images_done, self.batches_done, self.vanished = time.monotonic(), 0, 0, 0
+        self.started_at, self.images_done, self.batches_done = time.monotonic(), 0, 0
+        self.train_loader.seen = EpochStatistics(self.source.label_space.names)
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
 
@@ -302,7 +315,6 @@ class CatalogTrainer(DetectionTrainer):
     def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Move a batch to the device and remember whose frames are in it."""
         self.frame_ids = batch["im_file"]
-        self.vanished += batch["vanished"]
         batch = super().preprocess_batch(batch)
         # A step of YOLO26n on two CPU cores takes a third less time in this layout.
         batch["img"] = batch["img"].contiguous(memory_format=torch.channels_last)
@@ -383,7 +395,7 @@ class CatalogTrainer(DetectionTrainer):
                 "seconds": time.monotonic() - self.started_at,
                 "images_per_s": self.images_done / max(self.seconds, 1e-9),
                 "gpu_mem_gb": torch.cuda.max_memory_allocated(self.device) / 2**30 if self.device.type == "cuda" else 0,
-                "vanished": self.vanished,
+                "seen": self.train_loader.seen.as_row(),
                 "val": None if self.report is None else report_row(self.report),
             },
         )

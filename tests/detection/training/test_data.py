@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from tl_datasets.catalog import Catalog
-from tl_datasets.errors import ConfigError, DataError, TrainingError, UsageError
+from tl_datasets.errors import DataError, TrainingError, UsageError
 from tl_datasets.frame import Annotation, Frame
 from tl_datasets.images import write_rgb
 from tl_datasets.label_space import LabelSpace
@@ -186,11 +186,6 @@ def test_the_parts_are_checked_as_the_filters_cut_them(make):
     filters = {"train": 'frame_id == "a"', "val": 'frame_id != "a"'}
     with pytest.raises(DataError, match="sequence 'x'"):
         prepare_data(make(frames, data=filters))
-
-
-def test_an_unsafe_augmentation_stops_the_run(make):
-    with pytest.raises(ConfigError, match=r"augment\.transforms\.ToGray"):
-        prepare_data(make(GOOD, augment={"transforms": [{"name": "ToGray"}]}))
 
 
 # --- a few frames to overfit

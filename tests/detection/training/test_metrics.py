@@ -27,7 +27,7 @@ ROW = {
     "seconds": 60.0,
     "images_per_s": 12.34,
     "gpu_mem_gb": 3.21,
-    "vanished": 4,
+    "seen": {"repeated": 7, "vanished": 4, "ignored": 9, "made": {"rain": 3, "night": 2}},
     "val": {
         "ap": 0.2,
         "ap50": 0.4567,
@@ -43,13 +43,19 @@ ROW = {
         (
             "all",
             ROW,
-            "epoch 3/10, loss 1.235, classifier 0.5, lr 0.001, 12.3 images/s, 3.2 GB, 4 boxes painted over, "
-            "val AP50 0.457, 7m00s left",
+            "epoch 3/10, loss 1.235, classifier 0.5, lr 0.001, 12.3 images/s, 3.2 GB, "
+            "7 frames repeated, 4 boxes vanished, 9 areas ignored, made rain 3, night 2, val AP50 0.457, 7m00s left",
         ),
         ("only what is required", {"epoch": 0, "train": {"loss": 2.0}}, "epoch 1, loss 2"),
         (
-            "no GPU, nothing painted, no validation",
-            {"epoch": 0, "train": {}, "gpu_mem_gb": None, "vanished": 0, "val": None},
+            "no GPU, nothing ignored, no validation",
+            {
+                "epoch": 0,
+                "train": {},
+                "gpu_mem_gb": None,
+                "seen": {"vanished": 0, "ignored": 0, "made": {}},
+                "val": None,
+            },
             "epoch 1",
         ),
         ("nothing to score", {"epoch": 0, "train": {}, "val": {"ap50": None}}, "epoch 1, val AP50 -"),

@@ -7,6 +7,7 @@ import logging
 import pickle
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -75,6 +76,7 @@ def test_a_run_of_few_steps_detects(learned: RunDir):
     assert len({tuple(item.score[:5].tolist()) for item in found}) == 8
 
 
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("architecture", ["yolo26n", "yolo11n"])
 def test_an_interrupted_run_ends_as_if_it_had_not_been(architecture: str, tmp_path: Path, lamp_run_config, monkeypatch):
     augment = {"mosaic": 0.5, "mosaic_off_epochs": 1}
@@ -100,7 +102,7 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(architecture: str, tmp_pa
     resume(broken.path)
 
     assert [row["epoch"] for row in rows_of(broken)] == [0, 1, 2]
-    for name in ("train", "lr", "vanished"):
+    for name in ("train", "lr", "seen"):
         assert [row[name] for row in rows_of(broken)] == [row[name] for row in rows_of(straight)]
     ours, theirs = load_checkpoint(broken.last), load_checkpoint(straight.last)
     assert ours.training is not None
@@ -152,8 +154,8 @@ def test_batches_in_ultralytics_form():
             torch.tensor([[120.0, 60, 128, 64]]),
         ],
         "class_id": [torch.tensor([0, 1]), torch.zeros(0, dtype=torch.int64), torch.tensor([1])],
+        "ignore_xyxy": [torch.zeros(0, 4), torch.tensor([[3.0, 4, 5, 6], [7, 8, 9, 10]]), torch.ones(1, 4)],
         "frame_ids": ["a", "b", "c"],
-        "vanished": 2,
     }
     made = to_ultralytics(batch)  # type: ignore[arg-type]
     assert made["batch_idx"].tolist() == [0, 0, 2]
@@ -162,9 +164,12 @@ def test_batches_in_ultralytics_form():
         made["bboxes"], [[0.25, 0.25, 0.5, 0.5], [0.5, 0.5, 0.5, 0.5], [124 / 128, 62 / 64, 8 / 128, 4 / 64]]
     )
     assert made["img"].shape == (3, 3, 64, 128)
-    empty = to_ultralytics(
-        {**batch, "xyxy": [torch.zeros(0, 4)] * 3, "class_id": [torch.zeros(0, dtype=torch.int64)] * 3}
-    )  # type: ignore[arg-type]
+    assert made["ignore_xyxy"].tolist() == [[3, 4, 5, 6], [7, 8, 9, 10], [1, 1, 1, 1]]
+    assert made["ignore_idx"].tolist() == [1, 1, 2]
+    none, no_class = [torch.zeros(0, 4)] * 3, [torch.zeros(0, dtype=torch.int64)] * 3
+    empty = to_ultralytics({**batch, "xyxy": none, "class_id": no_class, "ignore_xyxy": none})  # type: ignore[arg-type]
+    assert empty["ignore_xyxy"].shape == (0, 4)
+    assert empty["ignore_idx"].shape == (0,)
     assert empty["bboxes"].shape == (0, 4)
     assert empty["cls"].shape == (0, 1)
 
@@ -174,15 +179,14 @@ def first_losses(module, boxes: list[list[float]]) -> dict[str, float]:
 
     module.args = get_cfg(overrides={})
     xyxy = torch.tensor(boxes)
-    batch = to_ultralytics(
-        {
-            "images": torch.zeros(1, 3, 64, 128, dtype=torch.uint8),
-            "xyxy": [xyxy],
-            "class_id": [torch.zeros(len(xyxy), dtype=torch.int64)],
-            "frame_ids": ["a"],
-            "vanished": 0,
-        }
-    )
+    samples: Any = {
+        "images": torch.zeros(1, 3, 64, 128, dtype=torch.uint8),
+        "xyxy": [xyxy],
+        "class_id": [torch.zeros(len(xyxy), dtype=torch.int64)],
+        "ignore_xyxy": [torch.zeros(0, 4)],
+        "frame_ids": ["a"],
+    }
+    batch = to_ultralytics(samples)
     batch["img"] = torch.rand(1, 3, 64, 128)
     return {name: float(value) for name, value in module.train()(batch)[1].items()}
 

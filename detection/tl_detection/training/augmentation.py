@@ -1,0 +1,51 @@
+"""Before the first epoch: does the augmentation give samples at all, and does it tell the truth about lights?"""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+
+from tl_datasets.augment.trial import try_steps
+from tl_datasets.errors import ConfigError
+from tl_datasets.lint.lint import LintReport
+from tl_datasets.torch_dataset import FrameDataset
+from tl_detection.lint_run import lint_run
+from tl_detection.training.data import TrainingData
+
+logger = logging.getLogger(__name__)
+
+# Samples on which each step is tried.
+_TRIED = 12
+
+
+def check_augmentation(data: TrainingData) -> LintReport | None:
+    """Try every step on a few samples, then measure what the policy does to the lights of the run.
+
+    Returns:
+        What was measured; None if nothing that the run learns is a light.
+
+    Raises:
+        ConfigError: A step breaks or empties samples; or the policy lies about lights, and nobody has allowed it.
+        DataError: An image cannot be read.
+    """
+    _try_steps(data.dataset)
+    if not any(data.label_space.lights):
+        return None
+    report = lint_run(data.config, data.train.catalog)
+    if report.faults():
+        raise ConfigError("augment", report.faults())
+    for line in report.overrides():
+        logger.warning("allowed by augment.allow_unsafe: %s", line)
+    return report
+
+
+def _try_steps(dataset: FrameDataset) -> None:
+    if dataset.augmenter is None:
+        return
+    frames, rows = dataset.frames, dataset.order(0)[0]
+    positions = np.linspace(0, len(dataset) - 1, min(_TRIED, len(dataset))).round().astype(int).tolist()
+    learned = (frames.class_id >= 0) & ~frames.ignored
+    offsets = frames.catalog.offsets
+    boxes = sum(int(learned[offsets[rows[at]] : offsets[rows[at] + 1]].sum()) for at in positions)
+    try_steps(dataset.augmenter.steps, [dataset.composed(position) for position in positions], boxes)
