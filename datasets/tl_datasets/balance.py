@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from tl_datasets.catalog import Catalog
 from tl_datasets.errors import DataError
@@ -44,6 +44,13 @@ class BalanceConfig(BaseModel):
     by: tuple[Condition, ...] = ("time_of_day",)
     cap: float = Field(default=4.0, ge=1)
     negatives: float | None = Field(default=None, ge=0, lt=1)
+
+    @field_validator("by")
+    @classmethod
+    def _names_each_once(cls, value: tuple[Condition, ...]) -> tuple[Condition, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError(f"[{', '.join(value)}], expected each condition once")
+        return value
 
 
 def repeat_factors(

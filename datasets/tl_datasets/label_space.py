@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from functools import cached_property
+from itertools import product
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -91,6 +93,39 @@ class Rule(BaseModel):
             part = pl.col(name).is_in(present).fill_null(False) if present else pl.lit(False)
             parts.append(part | pl.col(name).is_null() if None in values else part)
         return pl.all_horizontal(parts)
+
+
+# The columns that rules ask for.
+LAMP_SCHEMA: dict[str, Any] = {
+    "category": pl.String,
+    "state": pl.String,
+    "pictogram": pl.String,
+    "relevance": pl.String,
+    "facing": pl.String,
+    "orientation": pl.String,
+    "occluded": pl.Boolean,
+    "truncated": pl.Boolean,
+    "reflection": pl.Boolean,
+    "ignore": pl.Boolean,
+}
+EMPTY_LAMP: dict[str, Any] = {**dict.fromkeys(LAMP_SCHEMA), "ignore": False}
+
+
+def _values(name: str, rules: Sequence[Rule]) -> list[Any]:
+    """The values of a field that rules name, those of their mirror images, and null."""
+    named = {value for rule in rules for value in getattr(rule, name) or ()}
+    if name == "pictogram":
+        named |= {MIRRORED_PICTOGRAM.get(value, value) for value in named}
+    if name == "facing":
+        named |= {MIRRORED_FACING.get(value, value) for value in named}
+    if name == "category":
+        return sorted(named)
+    return [*sorted((value for value in named if value is not None), key=str), None]
+
+
+def _mirrored(lamp: dict[str, Any]) -> dict[str, Any]:
+    tables: dict[str, Any] = {"pictogram": MIRRORED_PICTOGRAM, "facing": MIRRORED_FACING}
+    return {name: tables[name].get(value, value) if name in tables else value for name, value in lamp.items()}
 
 
 class LabelSpace(BaseModel):
@@ -178,8 +213,8 @@ class LabelSpace(BaseModel):
 
     @cached_property
     def lights(self) -> tuple[bool, ...]:
-        """For each class, whether its boxes are signal heads and nothing else."""
-        return tuple(set(rule.category) == {TRAFFIC_LIGHT} for rule in self.classes.values())
+        """For each class, whether signal heads are among its boxes."""
+        return tuple(TRAFFIC_LIGHT in rule.category for rule in self.classes.values())
 
     @cached_property
     def mirrored(self) -> tuple[int | None, ...]:
@@ -189,6 +224,38 @@ class LabelSpace(BaseModel):
         return tuple(
             keys.index(wanted) if (wanted := self._mirror_key(rule, mirrored=True)) in keys else None for rule in rules
         )
+
+    @cached_property
+    def mirror_fault(self) -> str | None:
+        """A lamp whose mirror image is learned as another class than `mirrored` says; None = there is none.
+
+        The order of the rules, and rules that ignore or drop one side alone, can make it so.
+        """
+        rules = (*self.classes.values(), *self.ignore, *self.drop)
+        fields = [name for name in Rule.model_fields if any(getattr(rule, name) is not None for rule in rules)]
+        if not {"pictogram", "facing"} & set(fields):
+            return None
+        lamps = [dict(zip(fields, each, strict=True)) for each in product(*(_values(name, rules) for name in fields))]
+        lenient = self.model_copy(update={"otherwise": "ignore"})
+        found, mirrored = (
+            lenient.assign(pl.DataFrame([EMPTY_LAMP | lamp for lamp in each], schema=LAMP_SCHEMA))[0]
+            for each in (lamps, [_mirrored(lamp) for lamp in lamps])
+        )
+        partners = np.array([DROP if partner is None else partner for partner in self.mirrored], dtype=np.int64)
+        wanted = np.where(found >= 0, partners[np.maximum(found, 0)], found)
+        for lamp, is_class, becomes, ought in zip(lamps, found, mirrored, wanted, strict=True):
+            if becomes != ought:
+                words = ", ".join(f"{name} {value or 'null'}" for name, value in lamp.items())
+                return (
+                    f"a lamp with {words} is {self._word(is_class)}, so its mirror image ought to be "
+                    f"{self._word(ought)}, but is {self._word(becomes)}"
+                )
+        return None
+
+    def _word(self, class_id: int) -> str:
+        if class_id < 0:
+            return "dropped" if class_id == DROP else "ignored"
+        return f"'{self.names[class_id]}'"
 
     @staticmethod
     def _mirror_key(rule: Rule, *, mirrored: bool) -> str:

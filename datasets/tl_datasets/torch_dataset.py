@@ -261,25 +261,26 @@ class FrameDataset(Dataset[Sample]):
         epoch = int(self._epoch[0])
         rng = sample_generator(self.seed, epoch, self.frame_ids[row], occurrence)
         mosaic = epoch < self.epochs - augmenter.config.mosaic_off_epochs
-        plans = [self._plan(augmenter, epoch, row, mosaic=mosaic)]
+        plans = [self._plan(augmenter, epoch, row, occurrence, mosaic=mosaic)]
         needed = (TILES - 1 if plans[0].kind == "mosaic" else 0) + plans[0].mixed
         others = self._others(augmenter, epoch, position, row, needed, rng)
-        plans += [self._plan(augmenter, epoch, other, mosaic=mosaic) for other in others]
+        plans += [self._plan(augmenter, epoch, other, 0, mosaic=mosaic) for other in others]
         frames = []
         for each, plan in zip([row, *others], plans, strict=True):
             width, height = self._sizes[each]
             reduction = augmenter.reduction(width, height, plan)
             frame = self.labelled(each, reduction)
             if each == row and not frames and self.copy_paste is not None:
-                own = sample_generator(self.seed, epoch, f"{self.frame_ids[row]}/copy_paste", occurrence)
+                own = sample_generator(self.seed, epoch, self.frame_ids[row], occurrence, "copy_paste")
                 frame = self.copy_paste.paste(frame, row, self.cache.read_rgb, own, reduction)
             frames.append((frame, plan))
         may_flip = self._may_flip is None or all(self._may_flip[each] for each in (row, *others))
         return frames, may_flip, rng
 
-    def _plan(self, augmenter: Augmenter, epoch: int, row: int, *, mosaic: bool) -> Plan:
-        """What becomes of a frame in an epoch, wherever it is shown: so it is decoded at one size."""
-        return augmenter.plan(sample_generator(self.seed, epoch, f"{self.frame_ids[row]}/plan"), mosaic=mosaic)
+    def _plan(self, augmenter: Augmenter, epoch: int, row: int, occurrence: int, *, mosaic: bool) -> Plan:
+        """What becomes of a frame in an epoch; as a part of other samples it has the plan of its first occurrence."""
+        rng = sample_generator(self.seed, epoch, self.frame_ids[row], occurrence, "plan")
+        return augmenter.plan(rng, mosaic=mosaic)
 
     def _others(
         self, augmenter: Augmenter, epoch: int, position: int, row: int, count: int, rng: np.random.Generator
@@ -373,7 +374,9 @@ class FrameLoader(DataLoader):
             yield batch
 
 
-def sample_generator(seed: int, epoch: int, frame_id: str, occurrence: int = 0) -> np.random.Generator:
+def sample_generator(
+    seed: int, epoch: int, frame_id: str, occurrence: int = 0, purpose: str = "sample"
+) -> np.random.Generator:
     """The random generator of one sample: a counter, so that a resumed run and any worker count see the same.
 
     Args:
@@ -381,9 +384,10 @@ def sample_generator(seed: int, epoch: int, frame_id: str, occurrence: int = 0) 
         epoch: 0-based.
         frame_id: Of the frame.
         occurrence: How often the frame came before in this epoch.
+        purpose: What is decided; each has a stream of its own.
     """
-    again = f"/{occurrence}" if occurrence else ""
-    digest = hashlib.sha256(f"{seed}/{epoch}/{frame_id}{again}".encode()).digest()
+    # The id comes last: it may hold any character.
+    digest = hashlib.sha256(f"{seed}/{epoch}/{occurrence}/{purpose}/{frame_id}".encode()).digest()
     return np.random.default_rng(np.frombuffer(digest, dtype=np.uint32))
 
 

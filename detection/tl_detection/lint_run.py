@@ -11,7 +11,7 @@ from tl_datasets.lint.collect import lamps_for
 from tl_datasets.lint.labels import Labels
 from tl_datasets.lint.lamps import NO_LAMPS, Lamps
 from tl_datasets.lint.lint import LintReport, lint
-from tl_datasets.lint.settings import LintConfig
+from tl_datasets.lint.settings import LEAST_TO_JUDGE, LintConfig
 from tl_detection.config import RunConfig
 from tl_detection.known_policies import known_policies
 from tl_detection.progress import progress
@@ -21,11 +21,12 @@ def with_amounts(config: RunConfig | None, *, lamps: int | None, draws: int | No
     """The limits of a run, or the defaults, with other amounts where they are given.
 
     Raises:
-        UsageError: An amount is not positive.
+        UsageError: An amount is too small.
     """
-    for option, number in (("--lamps", lamps), ("--draws", draws)):
-        if number is not None and number < 1:
-            raise UsageError(f"{option} {number}: expected 1 or more")
+    # Of fewer lamps no share says anything, and the linter would refuse nothing.
+    for option, number, least in (("--lamps", lamps, LEAST_TO_JUDGE), ("--draws", draws, 1)):
+        if number is not None and number < least:
+            raise UsageError(f"{option} {number}: expected {least} or more")
     amounts = {"lamps_per_state": lamps, "draws": draws}
     given = {name: number for name, number in amounts.items() if number is not None}
     return (LintConfig() if config is None else config.augment.lint).model_copy(update=given)

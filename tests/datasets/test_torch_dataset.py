@@ -11,11 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 
+from tl_datasets.augment.geometry import crop, mosaic_tiles
+from tl_datasets.augment.labelled import Labelled
 from tl_datasets.augment.pipeline import Augmenter
 from tl_datasets.augment.settings import AugmentConfig
+from tl_datasets.balance import BalanceConfig
 from tl_datasets.catalog import Catalog
 from tl_datasets.errors import ConfigError, DataError, ImageError
 from tl_datasets.frame import Annotation, Frame
@@ -307,7 +311,7 @@ def test_a_frame_has_one_sample_wherever_it_stands_in_the_order(dataset):
     data.set_epoch(1)
     by_id = {sample["frame_id"]: sample for sample in (data[position] for position in range(len(data)))}
     rng = sample_generator(5, 1, "f3")
-    plan = data.augmenter.plan(sample_generator(5, 1, "f3/plan"), mosaic=False)
+    plan = data.augmenter.plan(sample_generator(5, 1, "f3", 0, "plan"), mosaic=False)
     row = data.frame_ids.index("f3")
     expected = data.augmenter.sample([(data.labelled(row), plan)], rng)
     assert np.array_equal(by_id["f3"]["image"].permute(1, 2, 0).numpy(), expected.image)
@@ -405,3 +409,138 @@ def test_vanished_boxes_are_counted_in_the_batch(tmp_path):
     assert sorted(batch["vanished"]) == [0, 1]  # the other one lies wholly outside
     assert [len(xyxy) for xyxy in batch["xyxy"]] == [0, 0]
     assert sorted(len(xyxy) for xyxy in batch["ignore_xyxy"]) == [0, 1]
+
+
+# --- frames that come twice
+
+
+class Pasting:
+    """In the place of `CopyPaste`: writes down what it is given."""
+
+    def __init__(self):
+        self.drawn: list[float] = []
+        self.reductions: list[tuple[int, int]] = []
+
+    def paste(self, frame: Labelled, row: int, read: Any, rng: np.random.Generator, reduction: int = 1) -> Labelled:
+        """The frame as it is."""
+        self.drawn.append(rng.random())
+        self.reductions.append((frame.image.shape[1], reduction))
+        return frame
+
+
+def twice(tmp_path: Path, augment: dict[str, Any]) -> tuple[FrameDataset, list[list[int]]]:
+    """A dataset in which the only frame with a green lamp comes twice, and the positions of the repeated frames."""
+    frames = [frame(f"f{number}", box(5, 10, State.RED if number else State.GREEN)) for number in range(6)]
+    augmenter = Augmenter(AugmentConfig.model_validate({"crop": 0, "transforms": []} | augment), SPACE, 96, 64)
+    balance = BalanceConfig(enabled=True, threshold=1, by=(), cap=2)
+    data = FrameDataset(labelled_frames(drawn(tmp_path, frames), SPACE), 96, 64, augmenter, balance=balance)
+    rows = data.order(0)[0]
+    return data, [np.flatnonzero(rows == row).tolist() for row in np.flatnonzero(np.bincount(rows) > 1)]
+
+
+STILL = {"mosaic": 0, "scale": [1, 1], "translate": 0, "flip_lr": 0}
+
+
+@pytest.mark.parametrize(
+    ("what", "augment"),
+    [
+        ("the steps", STILL | {"transforms": [{"name": "GaussNoise", "p": 1, "std_range": [0.02, 0.05]}]}),
+        ("the shift", STILL | {"translate": 0.3}),
+        ("the mosaic", STILL | {"mosaic": 1, "mosaic_off_epochs": 0}),
+    ],
+)
+def test_a_frame_that_comes_again_gives_another_sample(what, augment, tmp_path):
+    data, repeated = twice(tmp_path, augment)
+    assert repeated
+    for first, second in repeated:
+        samples = [data[first], data[second]]
+        assert samples[0]["frame_id"] == samples[1]["frame_id"]
+        assert [sample["occurrence"] for sample in samples] == [0, 1]
+        assert not torch.equal(samples[0]["image"], samples[1]["image"]), what
+        assert same(samples[1], data[second]), what
+
+
+def test_a_frame_that_comes_again_gets_other_heads(tmp_path):
+    data, repeated = twice(tmp_path, STILL | {"copy_paste": {"p": 1}})
+    assert data.copy_paste is not None and repeated
+    for positions in repeated:
+        data.copy_paste = Pasting()  # type: ignore[assignment]
+        for position in (*positions, *positions):
+            data[position]
+        drawn = data.copy_paste.drawn
+        assert drawn[:2] == drawn[2:] and drawn[0] != drawn[1]
+
+
+def test_heads_are_pasted_into_frames_of_the_size_at_which_they_were_decoded(tmp_path):
+    frames = [frame("large", box(100, 60), width_px=384, height_px=256), frame("small", box(5, 10))]
+    config = AugmentConfig.model_validate({"crop": 0, "transforms": [], "copy_paste": {"p": 1}} | STILL)
+    data = FrameDataset(labelled_frames(drawn(tmp_path, frames), SPACE), 96, 64, Augmenter(config, SPACE, 96, 64))
+    data.copy_paste = pasting = Pasting()  # type: ignore[assignment]
+    at(data, 0)
+    at(data, 1)
+    assert pasting.reductions == [(96, 4), (96, 1)]
+
+
+# --- mosaics of two countries
+
+
+@pytest.mark.parametrize(
+    ("what", "excluded", "flipped"), [("one is not mirrored", ["GB"], False), ("all are", ["JP"], True)]
+)
+def test_a_mosaic_is_mirrored_if_all_its_frames_may_be(what, excluded, flipped, tmp_path):
+    parts = []
+    for source, names in (("home", ("a", "b", "c")), ("abroad", ("d",))):
+        (tmp_path / source).mkdir()
+        catalog = drawn(tmp_path / source, [frame(name, box(5, 10)) for name in names])
+        parts.append(Catalog.from_frames(catalog.iter_frames(), source=source, root=tmp_path / source))
+    catalog = Catalog(
+        pl.concat([part.frames for part in parts]),
+        pl.concat([part.annotations for part in parts]),
+        {source: root for part in parts for source, root in part.roots.items()},
+    )
+
+    def samples(flip_lr: float) -> list[Any]:
+        augment = {"mosaic": 1, "mosaic_off_epochs": 0, "crop": 0, "flip_lr": flip_lr, "transforms": []}
+        augment |= {"no_flip_countries": excluded, "countries": {"home": "DE", "abroad": "GB"}}
+        config = AugmentConfig.model_validate(augment)
+        data = FrameDataset(labelled_frames(catalog, SPACE), 96, 64, Augmenter(config, SPACE, 96, 64))
+        return [data[position] for position in range(4)]
+
+    # Four frames: each leads once, and all are in each mosaic.
+    mirrored, as_it_is = samples(1), samples(0)
+    assert sorted(sample["frame_id"] for sample in mirrored) == ["a", "b", "c", "d"]
+    for first, second in zip(mirrored, as_it_is, strict=True):
+        assert torch.equal(first["image"], second["image"].flip(2) if flipped else second["image"]), what
+
+
+@pytest.mark.parametrize(("width_px", "height_px"), [(1280, 720), (1920, 1080), (720, 1280), (2048, 1024), (333, 777)])
+@pytest.mark.parametrize("canvas", [(640, 640), (640, 384), (1280, 736)])
+def test_reduced_decoding_keeps_what_is_shown(canvas, width_px, height_px):
+    """No pixel that is shown is lost, but where a tile must be filled; there it is stretched by a quarter at most."""
+    config = {"mosaic": 0.5, "crop": 0.3, "scale": [0.25, 1.5], "transforms": []}
+    augmenter = Augmenter(AugmentConfig.model_validate(config), SPACE, *canvas)
+    image = np.zeros((height_px, width_px, 3), np.uint8)
+    reduced = 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        plan = augmenter.plan(rng, mosaic=True)
+        reduction = augmenter.reduction(width_px, height_px, plan)
+        reduced += reduction > 1
+        frame = Labelled(image=image, xyxy=np.zeros((0, 4)), class_id=np.zeros(0, int))
+        letterbox = min(canvas[0] / width_px, canvas[1] / height_px)
+        tiles = mosaic_tiles(canvas, rng) if plan.kind != "crop" else [(0, 0, *canvas)]
+        for tile in tiles:
+            scale = crop(frame, plan.factor, tile, canvas, augmenter.is_light, rng).scale
+            assert reduction == 1 or scale * reduction <= (1.26 if scale > letterbox * plan.factor + 1e-9 else 1.001)
+    assert reduced or width_px == 333 or canvas[0] * canvas[1] > width_px * height_px / 3
+
+
+def test_streams_of_different_names_do_not_meet():
+    draws = [
+        sample_generator(0, 0, "a/plan").integers(2**62),
+        sample_generator(0, 0, "a", 0, "plan").integers(2**62),
+        sample_generator(0, 0, "a/1").integers(2**62),
+        sample_generator(0, 0, "a", 1).integers(2**62),
+        sample_generator(0, 0, "1/a").integers(2**62),
+    ]
+    assert len(set(draws)) == len(draws)

@@ -113,7 +113,7 @@ def test_known_policies(with_run, run, tmp_path, capsys):
         ([], 2, "no configuration; expected tl lint CONFIG, or tl lint --known-policies --catalog CATALOG"),
         (["--known-policies"], 2, "no configuration"),
         (["RUN", "--draws", "0"], 2, "--draws 0: expected 1 or more"),
-        (["RUN", "--lamps", "-3"], 2, "--lamps -3: expected 1 or more"),
+        (["RUN", "--lamps", "-3"], 2, "--lamps -3: expected 10 or more"),
         (["RUN", "--out", "images"], 1, "images: exists already"),
         (["RUN", "--catalog", "nowhere"], 1, "nowhere: not a catalog"),
         (["RUN", "augment.transforms=[{name: Sepiaa}]"], 1, "augment.transforms.Sepiaa: is no transform"),

@@ -18,6 +18,9 @@ from tl_datasets.letterbox import PAD_VALUE, place
 
 Tile = tuple[int, int, int, int]
 
+# Width and height of a mosaic's largest tile as shares of the canvas.
+LARGEST_TILE = 0.7
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Piece:
@@ -92,7 +95,8 @@ def crop(
 
 def mosaic_tiles(canvas: tuple[int, int], rng: np.random.Generator) -> list[Tile]:
     """Four tiles that meet in a random point."""
-    x, y = int(rng.uniform(0.3, 0.7) * canvas[0]), int(rng.uniform(0.3, 0.7) * canvas[1])
+    low, high = 1 - LARGEST_TILE, LARGEST_TILE
+    x, y = int(rng.uniform(low, high) * canvas[0]), int(rng.uniform(low, high) * canvas[1])
     return [(x1, y1, x2, y2) for y1, y2 in ((0, y), (y, canvas[1])) for x1, x2 in ((0, x), (x, canvas[0]))]
 
 

@@ -6,26 +6,28 @@ image, and the configured steps on the finished canvas.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from tl_datasets.augment.geometry import crop, lay, mosaic_tiles, whole
+from tl_datasets.augment.geometry import LARGEST_TILE, crop, lay, mosaic_tiles, whole
 from tl_datasets.augment.labelled import Labelled, Visibility
 from tl_datasets.augment.mirror import flip_lr
 from tl_datasets.augment.mix_up import mix_up
-from tl_datasets.augment.settings import AugmentConfig
+from tl_datasets.augment.settings import AugmentConfig, Transform
 from tl_datasets.augment.steps import run_steps
 from tl_datasets.augment.transforms import build_steps
 from tl_datasets.errors import ConfigError
 from tl_datasets.label_space import LabelSpace
 from tl_datasets.letterbox import place
 from tl_datasets.reduced_images import factor_for
-from tl_datasets.taxonomy import State
 
 TILES = 4
+# Pixels of a reduced frame that are made of each, at most, where a tile must be filled; the letterbox of a square input
+# from a camera of 16:9 asks for 1.24, and half the size is decoded in a third of the time.
+_LARGEST_STRETCH = 1.25
 # Weight of the first of two samples in a mix-up: neither may drown.
 _MIX_SHARE = (0.35, 0.65)
 
@@ -63,12 +65,13 @@ class Augmenter:
                 "augment.flip_lr",
                 [f"class '{alone[0]}' has no mirror class; set flip_lr: 0 or add the other direction"],
             )
+        _check_mirror_image(config, label_space)
+        _check_copy_paste(config, label_space)
         self.is_light = np.array(label_space.lights, dtype=bool)
         self.rule = Visibility(
             shares=np.where(self.is_light, config.min_visible, config.min_visible_other), size_px=config.min_size_px
         )
-        is_dark = self.is_light & np.array([state is State.OFF for state in label_space.states], dtype=bool)
-        self.steps = build_steps(config.transforms, self.canvas, self.rule, self.is_light, is_dark)
+        self.steps = build_steps(config.transforms, self.canvas, self.rule, self.is_light, label_space.states)
         _check_allowed(config)
 
     def plan(self, rng: np.random.Generator, *, mosaic: bool) -> Plan:
@@ -89,7 +92,10 @@ class Augmenter:
         return Plan(kind="whole", factor=factors[0], mixed=mosaic and is_mixed)
 
     def reduction(self, width_px: int, height_px: int, plan: Plan) -> int:
-        """By how much a frame may be reduced while it is decoded, without losing a pixel that the plan shows.
+        """By how much a frame may be reduced while it is decoded.
+
+        As much as loses no pixel that the plan shows. Only a tile that would otherwise show padding may enlarge pixels,
+        by `_LARGEST_STRETCH` at most.
 
         Args:
             width_px: Width of the frame.
@@ -100,7 +106,9 @@ class Augmenter:
             1, 2, 4 or 8.
         """
         scale = place(width_px, height_px, *self.canvas).scale * plan.factor
-        return factor_for(scale)
+        share = 1.0 if plan.kind == "crop" else LARGEST_TILE if self.config.mosaic else 0.0
+        filling = share * max(self.canvas[0] / width_px, self.canvas[1] / height_px)
+        return factor_for(max(scale, filling / _LARGEST_STRETCH))
 
     def sample(
         self, frames: Sequence[tuple[Labelled, Plan]], rng: np.random.Generator, *, may_flip: bool = True
@@ -158,11 +166,38 @@ class Augmenter:
         return lay([piece], self.canvas, self.rule, self.config.horizon)
 
 
+def _names(transform: Transform) -> Iterator[str]:
+    """The name of a step, or those of the steps in a `one_of`, however deep."""
+    if transform.name != "one_of":
+        yield transform.name
+        return
+    for item in transform.arguments["of"]:
+        yield from _names(Transform.model_validate(item))
+
+
+def _check_mirror_image(config: AugmentConfig, label_space: LabelSpace) -> None:
+    fault = label_space.mirror_fault if config.flip_lr else None
+    if fault is not None:
+        raise ConfigError("augment.flip_lr", [f"{fault}; set flip_lr: 0, or let the rules treat both sides alike"])
+
+
+def _check_copy_paste(config: AugmentConfig, label_space: LabelSpace) -> None:
+    rules = (*label_space.classes.values(), *label_space.ignore, *label_space.drop)
+    if config.copy_paste.p and any(rule.relevance is not None for rule in rules):
+        raise ConfigError(
+            "augment.copy_paste.p",
+            ["the classes ask for relevance, which a head does not take along to another place; set copy_paste.p: 0"],
+        )
+
+
 def _check_allowed(config: AugmentConfig) -> None:
     """A misspelt override would allow nothing, and say nothing."""
-    names = {transform.name for transform in config.transforms}
-    for transform in config.transforms:
-        names |= {str(item.get("name")) for item in transform.arguments.get("of", []) if isinstance(item, dict)}
+    names = {name for transform in config.transforms for name in _names(transform)}
+    if "one_of" in config.allow_unsafe:
+        raise ConfigError(
+            "augment.allow_unsafe",
+            ["'one_of' allows nothing, each of its steps is judged on its own; name the steps of its list `of`"],
+        )
     unknown = [name for name in config.allow_unsafe if name not in names]
     if unknown:
         known = ", ".join(sorted(names)) or "none"

@@ -22,14 +22,17 @@ MAX_OFF_PX = 0.5
 _DRAWS = 24
 _DOT_PX = 2.0
 _ARM_PX = 24
+# A shorter side has room for one group of dots only.
+_TWO_GROUPS_PX = 96
+# Half of the window in which a dot is looked for, unless another dot is nearer than twice that.
 _WINDOW_PX = 9
 # A dot that is no brighter than this has gone.
 _DIM = 20
 
 
+_MOST_DOTS = 12
 # A rule under which every dot keeps its label, and its number as its class.
-DOTS = 12
-EVERY_DOT = Visibility(shares=np.zeros(DOTS), size_px=0.0)
+EVERY_DOT = Visibility(shares=np.zeros(_MOST_DOTS), size_px=0.0)
 
 
 def refuse_bad_geometry(step: Step, canvas: tuple[int, int]) -> None:
@@ -43,18 +46,18 @@ def refuse_bad_geometry(step: Step, canvas: tuple[int, int]) -> None:
         ConfigError: It changes the size, boxes do not follow the pixels, or it mirrors the picture, turns it by more
             than `MAX_TURN_DEG` or puts it upside down.
     """
-    width, height = max(canvas[0], 160), max(canvas[1], 160)
+    width, height = canvas
     dots = _places(width, height)
     sample = Labelled(
         image=_picture(dots, width, height),
         # Tiny boxes: their centres are the dots.
         xyxy=np.concatenate([dots - 0.05, dots + 0.05], axis=1),
-        class_id=np.arange(DOTS),
+        class_id=np.arange(len(dots)),
     )
     turn, off = 0.0, 0.0
     for draw in range(_DRAWS):
         made = step.always(sample, np.random.default_rng(draw))
-        places = np.full((DOTS, 2), np.nan)
+        places = np.full((len(dots), 2), np.nan)
         places[made.class_id] = (made.xyxy[:, :2] + made.xyxy[:, 2:]) / 2
         for dot, right, below in places.reshape(-1, 3, 2):
             across, down = right - dot, below - dot
@@ -79,9 +82,17 @@ def refuse_bad_geometry(step: Step, canvas: tuple[int, int]) -> None:
 
 
 def _places(width: int, height: int) -> NDArray[np.float64]:
-    """(DOTS, 2): groups of a dot, one to its right, one below it; in the middle of the picture."""
-    starts = [(round(x * width) + 0.5, round(y * height) + 0.5) for y in (0.3, 0.6) for x in (0.3, 0.6)]
-    return np.array([(x + right, y + down) for x, y in starts for right, down in ((0, 0), (_ARM_PX, 0), (0, _ARM_PX))])
+    """(3, 6 or 12, 2): groups of a dot, one to its right, one below it; in the middle of the picture."""
+    across, columns = _along(width)
+    downward, rows = _along(height)
+    corners = ((0, 0), (across, 0), (0, downward))
+    return np.array([(x + right, y + down) for y in rows for x in columns for right, down in corners])
+
+
+def _along(side: int) -> tuple[int, list[float]]:
+    """The distance between the dots of a group along a side, and where groups begin."""
+    shares, most = ((0.3, 0.6), 0.15) if side >= _TWO_GROUPS_PX else ((0.3,), 0.375)
+    return min(_ARM_PX, int(most * side)), [round(share * side) + 0.5 for share in shares]
 
 
 def _picture(dots: NDArray[np.float64], width: int, height: int) -> NDArray[np.uint8]:
@@ -96,16 +107,18 @@ def _off(image: NDArray[np.uint8], places: NDArray[np.float64]) -> float:
     """Largest distance in pixels between a place and the centre of brightness around it; infinite where it is dark."""
     height, width = image.shape[:2]
     worst = 0.0
-    for x, y in places:
+    for dot, (x, y) in enumerate(places):
+        nearest = np.nanmin(np.abs(np.delete(places, dot, axis=0) - (x, y)).max(axis=1), initial=np.inf)
+        half = int(np.clip(nearest / 2, 2, _WINDOW_PX))
         # A dot at the border is cut, and its centre with it.
-        if not (_WINDOW_PX < x < width - _WINDOW_PX and _WINDOW_PX < y < height - _WINDOW_PX):
+        if not (half < x < width - half and half < y < height - half):
             continue
-        left, top = round(x) - _WINDOW_PX, round(y) - _WINDOW_PX
-        window = image[top : top + 2 * _WINDOW_PX, left : left + 2 * _WINDOW_PX].astype(np.float64).max(axis=2)
+        left, top = round(x) - half, round(y) - half
+        window = image[top : top + 2 * half, left : left + 2 * half].astype(np.float64).max(axis=2)
         window = np.clip(window - 0.25 * window.max(), 0, None)
         if window.max() < _DIM:
             return math.inf
-        rows, columns = np.mgrid[: 2 * _WINDOW_PX, : 2 * _WINDOW_PX] + 0.5
+        rows, columns = np.mgrid[: 2 * half, : 2 * half] + 0.5
         centre = np.array([(columns * window).sum(), (rows * window).sum()]) / window.sum() + (left, top)
         worst = max(worst, float(np.hypot(*(centre - (x, y)))))
     return worst

@@ -26,6 +26,13 @@ class Transform(BaseModel):
     name: str
     p: float = Field(default=0.5, ge=0, le=1)
 
+    @field_validator("name")
+    @classmethod
+    def _has_a_name(cls, value: str) -> str:
+        if not value.strip():
+            raise ValueError(f"'{value}', expected the name of a step, such as fog or RandomGamma")
+        return value
+
     @property
     def arguments(self) -> dict[str, Any]:
         """Everything but name and p."""
@@ -104,7 +111,14 @@ class AugmentConfig(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _a_list_is_its_transforms(cls, data: Any) -> Any:
-        return {"transforms": data} if isinstance(data, list | tuple) else data
+        """A key with nothing behind it: an empty section is the defaults, an empty list no steps."""
+        if data is None:
+            return {}
+        if isinstance(data, list | tuple):
+            return {"transforms": data}
+        if isinstance(data, dict) and "transforms" in data and data["transforms"] is None:
+            return {**data, "transforms": ()}
+        return data
 
     @field_validator("scale", "crop_scale")
     @classmethod

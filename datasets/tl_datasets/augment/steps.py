@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tl_datasets.augment.labelled import Labelled
 from tl_datasets.effects.scene import Effect, Scene
 from tl_datasets.errors import ConfigError
+from tl_datasets.taxonomy import State
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +69,7 @@ def effect_step(
     effect: Effect,
     severity: tuple[float, float],
     is_light: NDArray[np.bool_],
-    is_dark: NDArray[np.bool_] | None = None,
+    states: Sequence[State | None] = (),
 ) -> Step:
     """A weather, light or camera effect with a severity that is drawn anew each time.
 
@@ -80,10 +81,10 @@ def effect_step(
         effect: From `EFFECTS`.
         severity: Lowest and highest, in [1, 5].
         is_light: (classes,) true for signal heads.
-        is_dark: (classes,) true for signal heads that show nothing; None = no class is known to be.
+        states: The state of each class, None where it has no single one; empty = no class has.
     """
-    dark = np.zeros_like(is_light) if is_dark is None else is_dark
-    return Step(name=name, p=p, apply=_ApplyEffect(name, effect, severity, is_light, dark))
+    known = tuple(states) or (None,) * len(is_light)
+    return Step(name=name, p=p, apply=_ApplyEffect(name, effect, severity, is_light, known))
 
 
 def one_of(p: float, steps: Sequence[Step]) -> Step:
@@ -108,7 +109,7 @@ class _ApplyEffect:
     effect: Effect
     severity: tuple[float, float]
     is_light: NDArray[np.bool_]
-    is_dark: NDArray[np.bool_]
+    states: tuple[State | None, ...]
 
     def __call__(self, sample: Labelled, rng: np.random.Generator) -> Labelled:
         effect, severity = self.effect, rng.uniform(*self.severity)
@@ -118,7 +119,7 @@ class _ApplyEffect:
         scene = Scene(
             image=sample.image,
             lights_xyxy=sample.xyxy[light],
-            lights_dark=self.is_dark[sample.class_id[light]],
+            lights_state=tuple(self.states[class_id] for class_id in sample.class_id[light].tolist()),
             views=sample.views,
         )
         return replace(

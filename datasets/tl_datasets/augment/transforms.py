@@ -22,6 +22,7 @@ from tl_datasets.augment.settings import Transform
 from tl_datasets.augment.steps import Step, effect_step, fault, one_of
 from tl_datasets.effects.effects import EFFECTS
 from tl_datasets.errors import ConfigError
+from tl_datasets.taxonomy import State
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +30,8 @@ logger = logging.getLogger(__name__)
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 _VERSION = "2.0.8"
+# What its transforms are derived from: they do nothing themselves.
+_BASES = frozenset({"BasicTransform", "DualTransform", "ImageOnlyTransform", "Transform3D"})
 # Points of a box that are followed, as shares of its sides: the middles too, a transform may bend it.
 _POINTS = np.array([(x, y) for x in (0, 0.5, 1) for y in (0, 0.5, 1) if (x, y) != (0.5, 0.5)])
 
@@ -38,7 +41,7 @@ def build_steps(
     canvas: tuple[int, int],
     rule: Visibility,
     is_light: NDArray[np.bool_],
-    is_dark: NDArray[np.bool_] | None = None,
+    states: Sequence[State | None] = (),
 ) -> tuple[Step, ...]:
     """Make the steps of a configuration.
 
@@ -47,12 +50,12 @@ def build_steps(
         canvas: Width and height of the samples in pixels.
         rule: What has to be left of a box that a transform moves.
         is_light: (classes,) true for signal heads.
-        is_dark: (classes,) true for signal heads that show nothing; None = no class is known to be.
+        states: The state of each class, None where it has no single one; empty = no class has.
 
     Raises:
         ConfigError: A name or argument is wrong, or a transform moves what must not move.
     """
-    return tuple(_build(transform, canvas, rule, is_light, is_dark) for transform in transforms)
+    return tuple(_build(transform, canvas, rule, is_light, states) for transform in transforms)
 
 
 def _build(
@@ -60,7 +63,7 @@ def _build(
     canvas: tuple[int, int],
     rule: Visibility,
     is_light: NDArray[np.bool_],
-    is_dark: NDArray[np.bool_] | None,
+    states: Sequence[State | None],
 ) -> Step:
     arguments = transform.arguments
     if transform.name == "one_of":
@@ -73,12 +76,12 @@ def _build(
             raise fault(
                 "one_of", f"of: each step needs a name, p in [0, 1] and arguments ({_one_line(error)})"
             ) from error
-        return one_of(transform.p, build_steps(inner, canvas, rule, is_light, is_dark))
+        return one_of(transform.p, build_steps(inner, canvas, rule, is_light, states))
     if transform.name in EFFECTS:
         severity = _severity(transform.name, arguments.pop("severity", (1, 5)))
         if arguments:
             raise fault(transform.name, f"no argument {', '.join(sorted(arguments))}; expected severity and p")
-        return effect_step(transform.name, transform.p, EFFECTS[transform.name], severity, is_light, is_dark)
+        return effect_step(transform.name, transform.p, EFFECTS[transform.name], severity, is_light, states)
     return _of_albumentations(transform, canvas, rule)
 
 
@@ -99,13 +102,17 @@ def _of_albumentations(transform: Transform, canvas: tuple[int, int], rule: Visi
         message = f"version {found} is installed, expected {_VERSION}; pip install albumentations=={_VERSION}"
         raise ConfigError("albumentations", [message])
     factory = getattr(albumentations, name, None)
-    if not (isinstance(factory, type) and issubclass(factory, albumentations.BasicTransform)):
+    if not (isinstance(factory, type) and issubclass(factory, albumentations.BasicTransform)) or name in _BASES:
         raise fault(name, f"is no transform of albumentations {_VERSION}, and no effect: {', '.join(sorted(EFFECTS))}")
-    built = _construct(name, factory, transform.arguments)
-    if isinstance(built, albumentations.ImageOnlyTransform):
-        return Step(name=name, p=transform.p, apply=_Pixels(name, built))
-    if not isinstance(built, albumentations.DualTransform):
+    is_dual = issubclass(factory, albumentations.DualTransform)
+    is_pixels = issubclass(factory, albumentations.ImageOnlyTransform)
+    if not (is_dual or is_pixels) or issubclass(factory, albumentations.Transform3D):
         raise fault(name, "is for volumes or for other data than images")
+    if "strict" in transform.arguments:
+        raise fault(name, "no argument strict; misspelt arguments are refused in any case")
+    built = _construct(name, factory, transform.arguments)
+    if is_pixels:
+        return Step(name=name, p=transform.p, apply=_Pixels(name, built))
     pipeline = albumentations.Compose(
         [built], keypoint_params=albumentations.KeypointParams(format="xy", remove_invisible=False)
     )
@@ -119,9 +126,9 @@ def _construct(name: str, factory: Any, arguments: dict[str, Any]) -> Any:
         try:
             # Without `strict` a misspelt argument is a warning and the default is used.
             built = factory(**{**arguments, "strict": True, "p": 1.0})
-        except (TypeError, ValueError) as error:
+        except Exception as error:
             if "'strict'" not in str(error):
-                raise fault(name, _one_line(error)) from error
+                raise _construction_fault(name, error) from error
             built = _construct_plainly(name, factory, arguments)
     for warning in said:
         logger.warning("augment.transforms.%s: %s", name, _one_line(warning.message))
@@ -132,8 +139,18 @@ def _construct_plainly(name: str, factory: Any, arguments: dict[str, Any]) -> An
     """For the few without arguments, which do not know `strict` either."""
     try:
         return factory(**{**arguments, "p": 1.0})
-    except (TypeError, ValueError) as error:
-        raise fault(name, _one_line(error)) from error
+    except Exception as error:
+        raise _construction_fault(name, error) from error
+
+
+def _construction_fault(name: str, error: Exception) -> ConfigError:
+    """A TypeError or ValueError says what is wrong with an argument; others only show that it was not expected."""
+    return fault(name, _one_line(error)) if isinstance(error, TypeError | ValueError) else _failure(name, error)
+
+
+def _failure(name: str, error: Exception) -> ConfigError:
+    """Whatever albumentations raises: a missing argument shows late, as KeyError, cv2.error or something else."""
+    return fault(name, f"fails ({type(error).__name__}: {_one_line(error)})")
 
 
 # Objects and not closures: loader workers are given the steps by pickle.
@@ -150,8 +167,8 @@ class _Pixels:
         self.built.set_random_seed(int(rng.integers(2**31)))
         try:
             image = self.built(image=sample.image)["image"]
-        except (TypeError, ValueError, ArithmeticError) as error:
-            raise fault(self.name, f"fails ({_one_line(error)})") from error
+        except Exception as error:
+            raise _failure(self.name, error) from error
         return replace(sample, image=np.ascontiguousarray(image))
 
 
@@ -173,8 +190,8 @@ class _Moving:
         self.pipeline.set_random_seed(int(rng.integers(2**31)))
         try:
             made = self.pipeline(image=sample.image, keypoints=points)
-        except (TypeError, ValueError, NotImplementedError, ArithmeticError) as error:
-            raise fault(self.name, f"fails ({_one_line(error)})") from error
+        except Exception as error:
+            raise _failure(self.name, error) from error
         moved = np.asarray(made["keypoints"], dtype=np.float64).reshape(-1, 2) + 0.5
         if len(moved) != len(points):
             raise fault(self.name, "drops points of boxes, so that nobody knows where the boxes are; remove it")

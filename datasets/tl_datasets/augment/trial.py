@@ -54,6 +54,6 @@ def at_frame(error: ConfigError, frame_id: str) -> ConfigError:
 def _each(steps: Sequence[Step]) -> Iterator[Step]:
     for step in steps:
         if step.of:
-            yield from step.of
+            yield from _each(step.of)
         else:
             yield step

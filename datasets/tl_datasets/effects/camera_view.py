@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tl_datasets.effects.scene import Scene
+from tl_datasets.taxonomy import State
 
 # A rectangle narrower than this shows nothing that weather could be seen on.
 _SMALLEST_PX = 4
@@ -29,19 +30,20 @@ class CameraView:
         lights_xyxy: (N, 4) boxes of its signal heads; may reach out of the image.
         horizon_px: Row of the horizon; may lie outside of the image.
         focal_px: Focal length.
-        lights_dark: (N,) true for heads that are known to be dark; None = none is.
+        lights_state: What each head is labelled to show; None = nobody knows; empty = nobody knows of any.
     """
 
     image: NDArray[np.uint8]
     lights_xyxy: NDArray[np.float64]
     horizon_px: float
     focal_px: float
-    lights_dark: NDArray[np.bool_] | None = None
+    lights_state: tuple[State | None, ...] = ()
 
     @property
-    def may_be_lit_xyxy(self) -> NDArray[np.float64]:
-        """(M, 4) boxes of the signal heads that are not known to be dark."""
-        return self.lights_xyxy if self.lights_dark is None else self.lights_xyxy[~self.lights_dark]
+    def lights_dark(self) -> NDArray[np.bool_]:
+        """(N,) true for the heads that are labelled to show nothing."""
+        states = self.lights_state or (None,) * len(self.lights_xyxy)
+        return np.array([state is State.OFF for state in states], dtype=bool)
 
     @property
     def height(self) -> int:
@@ -85,7 +87,7 @@ def paint_views(scene: Scene, paint: Callable[[CameraView], NDArray[np.uint8]]) 
         sight = CameraView(
             image=scene.image[y1:y2, x1:x2],
             lights_xyxy=lights[inside] - (x1, y1, x1, y1),
-            lights_dark=scene.lights_dark[inside],
+            lights_state=tuple(state for state, seen in zip(scene.lights_state, inside, strict=True) if seen),
             horizon_px=view.horizon_px - y1,
             focal_px=view.focal_px,
         )

@@ -58,7 +58,7 @@ def expose(view: CameraView, stops: float) -> NDArray[np.uint8]:
         (H, W, 3) uint8 RGB.
     """
     gain = 2.0**stops
-    lamps = find_lit(view.image, view.may_be_lit_xyxy)
+    lamps = find_lit(view.image, view.lights_xyxy, view.lights_state)
     if not lamps:
         return to_bytes(to_linear(view.image, gain))
     exposed = to_linear(view.image, gain)

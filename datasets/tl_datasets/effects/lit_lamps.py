@@ -5,11 +5,15 @@ places are tried until one looks like a lit lens (see tl_datasets/effects/lens_l
 it is as bright, one lens away, and the head reads as red and yellow together. What is lit is
 then a round patch of pixels of the image, fading outwards, so that nothing of the box can be seen in it.
 
+Where the label says which lamp is lit, its lens is looked for in that part of the housing and by that colour alone, so
+that neither a bright sky nor a white board beside it is taken for it.
+
 What it does not do: say which state is shown (see tl_datasets/lamps/state.py), or find lamps outside of the boxes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -40,6 +44,20 @@ _LIKENESS_WEIGHT, _ASIDE_WEIGHT = 0.02, 0.009
 # A second lens may be lit if it stands out by this share of the first, so many rows and at most a column away from it.
 # What lies between them is at most this share of it; red and yellow begin above this row.
 _SECOND_SHARE, _PITCH, _BETWEEN, _LOWEST_RED = 0.4, (6, 13), 0.95, 16
+# Colour of the lit lenses of a state, and the rows of the small picture in which they lie, with two lenses or three.
+_LENSES = {
+    State.RED: ((State.RED, slice(3, 14)),),
+    State.RED_YELLOW: ((State.RED, slice(3, 12)), (State.YELLOW, slice(13, 23))),
+    State.YELLOW: ((State.YELLOW, slice(11, 25)),),
+    State.GREEN: ((State.GREEN, slice(20, 33)),),
+}
+# Where the colour is known: what brightness counts beside it for the place, what a squared column off the axis costs.
+_TOLD_BRIGHTNESS, _TOLD_ASIDE = 0.15, 2.0
+# Around that place: from this tint on a pixel is all lamp, times its weight beside brightness; a white core has the
+# tint of its rim, over this share of the radius.
+_FULL_TINT, _TINT_WEIGHT, _CORE_SHARE = 30.0, 8.0, 0.45
+# A place with less of the colour than this, in bytes, shows no lamp of it.
+_LEAST_TINT = 5.0
 # Radius of a lens with its rim: share of the head's length, and at most this of its width.
 _RADIUS_SHARE, _WIDEST = 0.19, 0.5
 # A lamp's light off its clipped core is less pale than the core: the glow gets this multiple of its paleness removed.
@@ -94,31 +112,44 @@ class _Frame:
         return self.x1 + across * (self.x2 - self.x1), self.y1 + down * (self.y2 - self.y1)
 
 
-def find_lit(image: NDArray[np.uint8], lights_xyxy: NDArray[np.float64]) -> list[LitLamp]:
+def find_lit(
+    image: NDArray[np.uint8], lights_xyxy: NDArray[np.float64], states: Sequence[State | None] = ()
+) -> list[LitLamp]:
     """Lit lenses in the boxes of signal heads, at most two of each.
 
     Args:
         image: (H, W, 3) uint8 RGB.
         lights_xyxy: (N, 4) boxes in its pixels.
+        states: What each head is labelled to show; None = nobody knows; empty = nobody knows of any.
     """
-    framed = [(box, frame) for box in lights_xyxy.tolist() if (frame := _frame(box, image.shape)) is not None]
+    framed = [
+        (box, frame, state)
+        for box, state in zip(lights_xyxy.tolist(), states or (None,) * len(lights_xyxy), strict=True)
+        if state is not State.OFF and (frame := _frame(box, image.shape)) is not None
+    ]
     if not framed:
         return []
-    boxes, frames = zip(*framed, strict=True)
+    boxes, frames, labels = zip(*framed, strict=True)
     heads = np.stack([_look(image, frame) for frame in frames])
     salience = _salience(heads)
     smooth = np.stack([cv2.blur(one, (3, 3), borderType=cv2.BORDER_REPLICATE) for one in salience])
     wide = np.stack([cv2.blur(one, (5, 5), borderType=cv2.BORDER_REPLICATE) for one in salience])
     middle = salience[:, :, 3:9].reshape(len(heads), -1)
     wide -= np.partition(middle, middle.shape[1] // 4, axis=1)[:, middle.shape[1] // 4, None, None]
-    places = np.array(
-        [place for head, frame in enumerate(frames) for place in _bright(wide[head], head, frame)], np.intp
-    )
-    if not len(places):
-        return []
-    scores = likeness(heads, salience, smooth, places)
     lamps = []
-    for head, frame in enumerate(frames):
+    is_told = [frame.is_upright and not frame.is_single and state in _LENSES for _, frame, state in framed]
+    for head in np.flatnonzero(is_told):
+        for colour, rows in _LENSES[labels[head]]:
+            place = _coloured(heads[head], colour, rows)
+            if place is not None:
+                lamps.append(_lamp(image, frames[head], *place, colour))
+    unknown = np.flatnonzero(~np.array(is_told))
+    places = np.array([place for head in unknown for place in _bright(wide[head], head, frames[head])], np.intp)
+    if not len(places):
+        return lamps
+    scores = likeness(heads, salience, smooth, places)
+    for head in unknown:
+        frame = frames[head]
         own = np.flatnonzero(places[:, 0] == head)
         if not len(own) or scores[own].max() < _LEAST_LIKENESS:
             continue
@@ -226,6 +257,28 @@ def _bright(excess: Floats, head: int, frame: _Frame) -> list[tuple[int, int, in
     return places
 
 
+def _tint(rgb: Floats, colour: State) -> Floats:
+    """(...) how much of a lamp's colour (..., 3) bytes have, 0 for grey, below 0 for the opposite."""
+    red, green, blue = np.moveaxis(rgb, -1, 0)
+    if colour is State.RED:
+        return red - (green + blue) / 2
+    if colour is State.YELLOW:
+        return (red + green) / 2 - blue
+    # Green lamps are bluish; what is much bluer than green is sky.
+    return green - red - 2 * np.maximum(blue - green - 12, 0)
+
+
+def _coloured(head: Floats, colour: State, rows: slice) -> tuple[int, int] | None:
+    """Row and column of a small picture where a colour is strongest, in some rows near the axis; None: it is not."""
+    tint = cv2.blur(_tint(head, colour), (3, 3), borderType=cv2.BORDER_REPLICATE)
+    score = tint + _TOLD_BRIGHTNESS * cv2.blur(head.max(axis=-1), (3, 3), borderType=cv2.BORDER_REPLICATE)
+    score = score[rows, _OFF_SIDE : WIDTH - _OFF_SIDE]
+    columns = np.arange(_OFF_SIDE, WIDTH - _OFF_SIDE)
+    row, column = divmod(int((score - _TOLD_ASIDE * (columns - (WIDTH - 1) / 2) ** 2).argmax()), len(columns))
+    row, column = rows.start + row, _OFF_SIDE + column
+    return (row, column) if tint[row, column] >= _LEAST_TINT else None
+
+
 def _second(excess: Floats, row: int, column: int) -> tuple[int, int] | None:
     """Row and column of the brightest place one lens above or below another; None where it is too dark."""
     columns = slice(max(0, column - 1), min(WIDTH, column + 2))
@@ -248,14 +301,18 @@ def _reading(image: NDArray[np.uint8], box: list[float]) -> LampReading:
     return read_state(image[y1:y2, x1:x2])
 
 
-def _lamp(image: NDArray[np.uint8], frame: _Frame, row: int, column: int) -> LitLamp:
-    """The round patch of lit pixels around a place of a small picture."""
+def _lamp(image: NDArray[np.uint8], frame: _Frame, row: int, column: int, colour: State | None = None) -> LitLamp:
+    """The round patch of lit pixels around a place of a small picture; of a colour, where the label says which."""
     x, y = frame.place(row, column)
     radius = max(1.5, min(_RADIUS_SHARE * frame.length_px, _WIDEST * frame.width_px))
     x1, y1 = max(0, int(x - radius)), max(0, int(y - radius))
     x2, y2 = min(image.shape[1], int(x + radius) + 1), min(image.shape[0], int(y + radius) + 1)
     crop = image[y1:y2, x1:x2].astype(np.float32)
-    excess = _salience(crop)
+    if colour is None:
+        excess = _salience(crop)
+    else:
+        tint = cv2.GaussianBlur(np.maximum(_tint(crop, colour), 0), (0, 0), max(_CORE_SHARE * radius, 0.6))
+        excess = _TINT_WEIGHT * np.minimum(tint, _FULL_TINT) + crop.max(axis=-1) / 2
     distance = np.hypot(np.arange(y1, y2)[:, None] + 0.5 - y, np.arange(x1, x2)[None] + 0.5 - x) / radius
     near = excess[distance < 0.6] if (distance < 0.6).any() else excess.ravel()
     dark, peak = float(excess.min()), float(np.quantile(near, 0.85))

@@ -189,11 +189,11 @@ class _Look:
 
 def _candidates(view: CameraView) -> tuple[NDArray[np.float64], list[int]]:
     """(n, 3) x, y and radius of what may be a lit lens, and the heads: the brightest places along each axis."""
-    places, heads = [], []
+    places, heads, dark = [], [], view.lights_dark
     for head, (x1, y1, x2, y2) in enumerate(view.lights_xyxy.tolist()):
         left, top, right, bottom = max(round(x1), 0), max(round(y1), 0), min(round(x2), view.width), round(y2)
         bottom = min(bottom, view.height)
-        if right - left < 2 or bottom - top < 2 or (view.lights_dark is not None and view.lights_dark[head]):
+        if right - left < 2 or bottom - top < 2 or dark[head]:
             continue
         is_upright = y2 - y1 >= x2 - x1
         crop = view.image[top:bottom, left:right]

@@ -98,7 +98,7 @@ def darken(view: CameraView, severity: float, rng: np.random.Generator) -> NDArr
     night = cv2.resize(light, size, interpolation=cv2.INTER_LINEAR)
     cv2.multiply(linear, night, dst=night, scale=1 / unit)
     _keep_other_lights(night, view, linear, at(OTHER_LIGHTS, severity))  # type: ignore[arg-type]
-    lamps = find_lit(view.image, view.may_be_lit_xyxy)
+    lamps = find_lit(view.image, view.lights_xyxy, view.lights_state)
     if lamps:
         radiances = []
         for lamp in lamps:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from tl_datasets.taxonomy import TimeOfDay, Weather
+from tl_datasets.taxonomy import State, TimeOfDay, Weather
 
 # Severities of the tables in this package; between them, values are interpolated.
 SEVERITIES = (1, 2, 3, 4, 5)
@@ -46,23 +46,23 @@ class Scene:
     Attributes:
         image: (H, W, 3) uint8 RGB.
         lights_xyxy: (N, 4) float64 boxes of the signal heads in pixels of the image.
-        lights_dark: (N,) true for heads that are known to be dark; left out = none is.
+        lights_state: What each head is labelled to show; None = nobody knows. Empty = nobody knows of any.
         views: Rectangles that show a frame; what lies in none is padding.
 
     Raises:
-        ValueError: `lights_dark` has another length than `lights_xyxy`.
+        ValueError: `lights_state` has another length than `lights_xyxy`.
     """
 
     image: NDArray[np.uint8]
     lights_xyxy: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 4)))
-    lights_dark: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
+    lights_state: tuple[State | None, ...] = ()
     views: tuple[View, ...] = ()
 
     def __post_init__(self) -> None:
-        if not len(self.lights_dark):
-            object.__setattr__(self, "lights_dark", np.zeros(len(self.lights_xyxy), np.bool_))
-        if self.lights_dark.shape != (len(self.lights_xyxy),):
-            raise ValueError(f"lights_dark of shape {self.lights_dark.shape} for {len(self.lights_xyxy)} heads")
+        if not self.lights_state:
+            object.__setattr__(self, "lights_state", (None,) * len(self.lights_xyxy))
+        if len(self.lights_state) != len(self.lights_xyxy):
+            raise ValueError(f"lights_state: {len(self.lights_state)} words for {len(self.lights_xyxy)} heads")
 
     @classmethod
     def of_frame(
@@ -71,7 +71,7 @@ class Scene:
         lights_xyxy: NDArray[np.float64] | None = None,
         horizon: float = HORIZON,
         *,
-        lights_dark: NDArray[np.bool_] | None = None,
+        lights_state: Sequence[State | None] = (),
     ) -> Scene:
         """A whole frame of a camera.
 
@@ -79,16 +79,15 @@ class Scene:
             image: (H, W, 3) uint8 RGB.
             lights_xyxy: (N, 4) boxes of its signal heads; None = none.
             horizon: Row of the horizon as a share of the height.
-            lights_dark: (N,) true for heads that are known to be dark; None = none is.
+            lights_state: What each head is labelled to show; empty = nobody knows.
 
         Raises:
-            ValueError: `lights_dark` has another length than `lights_xyxy`.
+            ValueError: `lights_state` has another length than `lights_xyxy`.
         """
         height, width = image.shape[:2]
         view = View(x1=0, y1=0, x2=width, y2=height, horizon_px=horizon * height, focal_px=FOCAL * width)
         boxes = np.zeros((0, 4)) if lights_xyxy is None else np.asarray(lights_xyxy, dtype=np.float64).reshape(-1, 4)
-        dark = np.zeros(len(boxes), np.bool_) if lights_dark is None else np.asarray(lights_dark, dtype=np.bool_)
-        return cls(image=image, lights_xyxy=boxes, lights_dark=dark, views=(view,))
+        return cls(image=image, lights_xyxy=boxes, lights_state=tuple(lights_state), views=(view,))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

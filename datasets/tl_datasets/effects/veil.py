@@ -15,7 +15,7 @@ from tl_datasets.effects.lit_lenses import LitLens
 
 Floats = NDArray[np.float32]
 
-# Side of the cells that the light of particles is given in, a divisor of STRIP_ROWS.
+# Side of the cells that the light of particles is given in.
 CELL_PX = 16
 
 

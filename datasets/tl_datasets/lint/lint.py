@@ -11,12 +11,9 @@ from tl_datasets.augment.steps import Step
 from tl_datasets.lint.geometry import geometry_faults, orientation_of
 from tl_datasets.lint.labels import Labels
 from tl_datasets.lint.lamps import Lamps
-from tl_datasets.lint.settings import LintConfig
+from tl_datasets.lint.settings import LEAST_TO_JUDGE, LintConfig
 from tl_datasets.lint.survival import WHOLE, Example, lamp_table, measure, measured_steps, survival
 from tl_datasets.taxonomy import State
-
-# Shares are measured on so many lamps at least before they speak against a policy.
-_LEAST_TO_JUDGE = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +75,7 @@ class LintReport:
     def too_few(self) -> dict[State, int]:
         """Learned states with so few lamps that nothing is refused for them, with their numbers."""
         counts = {state: sum(lamp.head.state is state for lamp in self.lamps.lamps) for state in self.labels.learned}
-        return {state: count for state, count in counts.items() if count < _LEAST_TO_JUDGE}
+        return {state: count for state, count in counts.items() if count < LEAST_TO_JUDGE}
 
 
 def lint(
@@ -151,7 +148,7 @@ def _changed(
         return []
     by_step: dict[str, list[dict]] = {}
     for row in survival(outcomes).iter_rows(named=True):
-        if row["lamps"] >= _LEAST_TO_JUDGE:
+        if row["lamps"] >= LEAST_TO_JUDGE:
             by_step.setdefault(row["step"], []).append(row)
     names = {
         measured.label: None if measured.step is None else measured.step.name for measured in measured_steps(steps)

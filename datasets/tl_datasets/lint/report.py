@@ -46,7 +46,7 @@ def verdict(report: LintReport) -> list[str]:
     ]
     if not report.labels.carry_colour:
         lines.append("no class depends on the colour, so no colour is refused; the shares are for information")
-    elif not report.faults():
+    elif not report.faults() and not report.too_few():
         config = report.config
         limits = (
             f"each step keeps at least {config.min_kept:.0%} of every state and makes at most {config.max_other:.0%} "

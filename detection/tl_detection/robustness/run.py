@@ -185,13 +185,14 @@ def _detect(
 
 def _jobs(catalog: Catalog, corruptions: Sequence[Corruption], severities: Sequence[int], seed: int) -> Iterator[_Job]:
     is_light = (catalog.annotations["category"] == TRAFFIC_LIGHT).to_numpy()
-    is_dark = catalog.annotations["state"].eq_missing(State.OFF).to_numpy()
+    states = [None if word is None else State(word) for word in catalog.annotations["state"]]
     fits = {item.key: _fits(item, catalog) for item in corruptions}
     for frame, frame_id in enumerate(catalog.frames["frame_id"]):
         image = catalog.read_rgb(frame)
         boxes = slice(catalog.offsets[frame], catalog.offsets[frame + 1])
         light = is_light[boxes]
-        scene = Scene.of_frame(image, catalog.xyxy[boxes][light], lights_dark=is_dark[boxes][light])
+        shown = [state for state, seen in zip(states[boxes], light, strict=True) if seen]
+        scene = Scene.of_frame(image, catalog.xyxy[boxes][light], lights_state=shown)
         yield _Job(frame=frame, variant=_CLEAN, make=lambda image=image: image)
         for item in corruptions:
             if fits[item.key][frame]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -130,6 +131,12 @@ def training_samples(config: RunConfig, frames: LabelledFrames) -> FrameDataset:
     )
 
 
+def augment_fingerprint(config: RunConfig) -> str:
+    """16 hex digits that change with anything that decides what samples look like, but for the frames."""
+    text = f"{config.augment.model_dump_json()}{config.data.balance.model_dump_json()}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
 def run_meta(data: TrainingData, run: Path, **extra: Any) -> dict[str, Any]:
     """What a checkpoint says of the run that made it."""
     from tl_detection.run_dir import environment
@@ -139,6 +146,7 @@ def run_meta(data: TrainingData, run: Path, **extra: Any) -> dict[str, Any]:
         "name": data.config.name,
         "catalog_fingerprint": data.fingerprint,
         "label_space_fingerprint": data.label_space.fingerprint,
+        "augment_fingerprint": augment_fingerprint(data.config),
         "environment": environment(),
         **extra,
     }

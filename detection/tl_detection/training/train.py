@@ -14,7 +14,7 @@ from tl_detection.config import RunConfig, load_run_config
 from tl_detection.devices import pick_device
 from tl_detection.run_dir import RunDir
 from tl_detection.training.augmentation import check_augmentation
-from tl_detection.training.data import TrainingData, prepare_data
+from tl_detection.training.data import TrainingData, augment_fingerprint, prepare_data
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +72,7 @@ def resume(folder: Path) -> RunDir:
         )
     data = prepare_data(config)
     _require_same_data(folder, checkpoint, data)
+    check_augmentation(data)
     run.keep_metrics_before(finished)
     logger.info("resuming %s after epoch %d of %d", folder, finished, config.train.epochs)
     _run(config, run, checkpoint, data)
@@ -80,11 +81,16 @@ def resume(folder: Path) -> RunDir:
 
 def _require_same_data(folder: Path, checkpoint: Checkpoint, data: TrainingData) -> None:
     """Scores of other frames do not compare, and weights of other classes mean something else."""
-    for what, found in (("catalog", data.fingerprint), ("label_space", data.label_space.fingerprint)):
-        before = checkpoint.meta[f"{what}_fingerprint"]
+    fingerprints = (
+        ("data.catalog", data.fingerprint),
+        ("data.label_space", data.label_space.fingerprint),
+        ("augment", augment_fingerprint(data.config)),
+    )
+    for what, found in fingerprints:
+        before = checkpoint.meta.get(f"{what.rpartition('.')[2]}_fingerprint")
         if before != found:
             raise WeightsError(
-                f"{folder}: data.{what} has changed since the run began (fingerprint {before}, now {found}); "
+                f"{folder}: {what} has changed since the run began (fingerprint {before}, now {found}); "
                 f"put it back, or start a new run with model.weights={folder / 'weights' / 'best.pt'}"
             )
 

@@ -107,3 +107,72 @@ def test_a_frame_that_may_not_be_mirrored_is_not(augmenter, sample_of, squares):
 def test_countries_are_two_letters(code, augmenter):
     with pytest.raises(ValueError, match="no_flip_countries"):
         augmenter(no_flip_countries=[code])
+
+
+def test_ignore_areas_and_views_are_mirrored():
+    sample = Labelled(
+        image=np.zeros((30, 41, 3), np.uint8),
+        xyxy=np.array([[1.0, 2, 5, 8]]),
+        class_id=np.array([1]),
+        ignore_xyxy=np.array([[3.5, 4, 10, 20], [30, 1, 41, 6]]),
+        views=(
+            View(x1=0, y1=1, x2=12, y2=30, horizon_px=11.5, focal_px=40),
+            View(x1=12, y1=1, x2=38, y2=30, horizon_px=-3, focal_px=70),
+        ),
+    )
+    made = flip_lr(sample, ARROWS.mirrored)
+    assert made.xyxy.tolist() == [[36, 2, 40, 8]]
+    assert made.ignore_xyxy.tolist() == [[31, 4, 37.5, 20], [0, 1, 11, 6]]
+    assert made.views == (
+        View(x1=29, y1=1, x2=41, y2=30, horizon_px=11.5, focal_px=40),
+        View(x1=3, y1=1, x2=29, y2=30, horizon_px=-3, focal_px=70),
+    )
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        (
+            {
+                "classes": {
+                    "left": {"pictogram": "arrow_left"},
+                    "red": {"state": "red"},
+                    "right": {"pictogram": "arrow_right"},
+                }
+            },
+            "state red, pictogram arrow_left is 'left', so its mirror image ought to be 'right', but is 'red'",
+        ),
+        (
+            {
+                "classes": {"left": {"pictogram": "arrow_left"}, "right": {"pictogram": "arrow_right"}},
+                "ignore": [{"pictogram": "arrow_right", "state": "red"}],
+            },
+            "ought to be 'right', but is ignored",
+        ),
+        (
+            {
+                "classes": {"left": {"pictogram": "arrow_left"}, "right": {"pictogram": "arrow_right"}},
+                "drop": [{"pictogram": "arrow_left"}],
+            },
+            "is dropped, so its mirror image ought to be dropped, but is 'right'",
+        ),
+        (
+            {
+                "classes": {"left": {"facing": "left"}, "right": {"facing": "right"}},
+                "ignore": [{"facing": "left", "occluded": True}],
+            },
+            "facing left, .*is ignored, so its mirror image ought to be ignored, but is 'right'",
+        ),
+    ],
+)
+def test_rules_that_treat_the_sides_differently_refuse_the_flip(space, message, augmenter):
+    with pytest.raises(ConfigError, match=f"augment.flip_lr: a lamp with .*{message}; set flip_lr: 0"):
+        augmenter(LabelSpace.model_validate(space), flip_lr=0.5)
+    augmenter(LabelSpace.model_validate(space), flip_lr=0)
+
+
+def test_a_head_that_is_pasted_takes_no_relevance_along(augmenter):
+    space = LabelSpace.model_validate({"classes": {"ours": {"relevance": "relevant"}}, "otherwise": "drop"})
+    with pytest.raises(ConfigError, match=r"augment.copy_paste.p: the classes ask for relevance"):
+        augmenter(space, copy_paste={"p": 0.1})
+    augmenter(space)

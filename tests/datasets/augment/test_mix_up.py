@@ -54,3 +54,14 @@ def test_sizes_must_agree():
     other = Labelled(image=np.zeros((4, 4, 3), np.uint8), xyxy=np.zeros((0, 4)), class_id=np.zeros(0, int))
     with pytest.raises(ValueError, match="expected one size"):
         mix_up(plain(1, []), other, 0.5)
+
+
+def test_what_was_made_of_either_is_said_once():
+    made = mix_up(plain(1, [], made=("rain", "jpeg")), plain(2, [], made=("jpeg", "copy_paste")), 0.5)
+    assert made.made == ("rain", "jpeg", "copy_paste", "mix_up")
+
+
+def test_visible_shares_stay_with_their_boxes():
+    first = plain(30, [[5, 5, 15, 25]], visible=np.array([0.95]))
+    second = plain(230, [[12, 5, 22, 25], [40, 10, 50, 30]], visible=np.array([0.93, 0.91]))
+    assert mix_up(first, second, 0.5).visible.tolist() == [0.95, 0.91]

@@ -14,7 +14,7 @@ from tl_datasets.augment.settings import AugmentConfig
 from tl_datasets.augment.steps import Step, effect_step, one_of, run_steps
 from tl_datasets.effects.scene import Effect
 from tl_datasets.errors import ConfigError
-from tl_datasets.taxonomy import TimeOfDay, Weather
+from tl_datasets.taxonomy import State, TimeOfDay, Weather
 
 PIXELS = {
     "RandomBrightnessContrast": {"brightness_limit": 0.2, "contrast_limit": 0.2},
@@ -187,16 +187,17 @@ def test_an_effect_knows_the_heads_and_no_other_boxes(squares):
     assert seen[0][0] == frame.xyxy[[0, 2]].tolist() and 2 <= seen[0][1] <= 3
 
 
-def test_an_effect_knows_which_heads_are_dark(squares):
+def test_an_effect_knows_what_heads_show(squares):
     seen = []
 
     def look(scene, severity, rng):
-        seen.append(scene.lights_dark.tolist())
+        seen.append(scene.lights_state)
         return scene.image.copy()
 
     frame = squares()
-    for is_dark, expected in ((IS_LIGHT, [True, True]), (~IS_LIGHT, [False, False]), (None, [False, False])):
-        effect_step("look", 1.0, Effect(apply=look), (2, 3), IS_LIGHT, is_dark).always(frame, np.random.default_rng(0))
+    states = (State.RED, None, State.OFF)
+    for given, expected in ((states, (State.RED, State.OFF)), ((), (None, None))):
+        effect_step("look", 1.0, Effect(apply=look), (2, 3), IS_LIGHT, given).always(frame, np.random.default_rng(0))
         assert seen.pop() == expected
 
 

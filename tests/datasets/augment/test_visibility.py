@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -134,3 +135,31 @@ def test_frames_without_boxes_pass(augmenter, sample_of):
     for seed in range(8):
         made = sample_of(tool, [empty] * 5, seed)
         assert made.xyxy.shape == (0, 4) and made.class_id.shape == (0,) and made.ignore_xyxy.shape == (0, 4)
+
+
+def _shift(x: int) -> dict[str, Any]:
+    return {"name": "Affine", "p": 1, "translate_px": {"x": x, "y": 0}, "rotate": 0, "scale": 1, "shear": 0}
+
+
+@pytest.mark.parametrize(
+    ("what", "transforms", "share"),
+    [
+        ("the canvas leaves 46 of 50 pixels", [], 0.92),
+        ("45 of them are left", [_shift(-1)], 0.9),
+        ("44 of them: 0.96 of what there was, but 0.88 of the box", [_shift(-2)], None),
+        ("so are they in two steps", [_shift(-1), _shift(-1)], None),
+    ],
+)
+def test_each_step_takes_its_share_of_what_was_left(what, transforms, share, augmenter, sample_of):
+    made = sample_of(augmenter(scale=[2, 2], transforms=transforms), [one_box([46, 40, 71, 60])])
+    if share is None:
+        assert (len(made.xyxy), made.is_vanished.tolist()) == (0, [True]), what
+    else:
+        assert made.visible.tolist() == [pytest.approx(share, abs=1e-4)] and not len(made.ignore_xyxy), what
+
+
+def test_the_canvas_takes_its_share_of_what_was_left(augmenter, sample_of):
+    frame = one_box([47, 40, 72, 60])
+    assert sample_of(augmenter(scale=[2, 2]), [frame]).visible.tolist() == [pytest.approx(0.96)]
+    cut = sample_of(augmenter(scale=[2, 2]), [replace(frame, visible=np.array([0.92]))])
+    assert (len(cut.xyxy), cut.is_vanished.tolist()) == (0, [True])

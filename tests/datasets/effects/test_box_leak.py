@@ -9,6 +9,7 @@ import pytest
 from tl_datasets.effects.effects import EFFECTS
 from tl_datasets.effects.scene import Scene
 from tl_datasets.images import read_rgb
+from tl_datasets.taxonomy import State
 
 NAMES = ("fog", "rain", "lens_drops", "wet_road", "snow")
 SEVERITIES = (1, 2, 3, 4, 5)
@@ -58,7 +59,7 @@ def test_a_head_that_is_labelled_dark_changes_no_pixel(name, drawn):
     """Its lens may catch the sun: the label knows better."""
     image = drawn.street()
     box = drawn.head(image, 300, 60, 14, "yellow")
-    scene = Scene.of_frame(image, np.array([box]), lights_dark=np.array([True]))
+    scene = Scene.of_frame(image, np.array([box]), lights_state=[State.OFF])
     painted = EFFECTS[name].apply(scene, 3, np.random.default_rng(0))
     assert (painted == EFFECTS[name].apply(Scene.of_frame(image), 3, np.random.default_rng(0))).all()
 

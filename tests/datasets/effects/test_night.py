@@ -146,13 +146,13 @@ def test_a_box_around_nothing_lit_leaves_no_trace(kind, severity):
 
 def test_a_head_that_is_known_to_be_dark_is_not_lit():
     scene = street(State.RED)
-    dark = Scene.of_frame(scene.image, scene.lights_xyxy, lights_dark=np.array([True]))
+    dark = Scene.of_frame(scene.image, scene.lights_xyxy, lights_state=[State.OFF])
     night = NIGHT.apply(dark, 3, np.random.default_rng(4))
     without = NIGHT.apply(Scene.of_frame(scene.image), 3, np.random.default_rng(4))
     assert (night == without).all()
     assert (night != NIGHT.apply(scene, 3, np.random.default_rng(4))).any()
 
 
-def test_one_word_per_head_says_whether_it_is_dark():
-    with pytest.raises(ValueError, match=r"lights_dark of shape \(2,\) for 1 heads"):
-        Scene.of_frame(street(None).image, np.array([BOX], float), lights_dark=np.array([True, False]))
+def test_one_word_per_head_says_what_it_shows():
+    with pytest.raises(ValueError, match="lights_state: 2 words for 1 heads"):
+        Scene.of_frame(street(None).image, np.array([BOX], float), lights_state=[State.OFF, None])

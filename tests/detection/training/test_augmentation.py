@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
+import yaml
 
-from tl_datasets.errors import ConfigError
+from tl_datasets.errors import ConfigError, WeightsError
+from tl_detection.config import RunConfig
+from tl_datasets.label_space import DROP
 from tl_detection.training.augmentation import check_augmentation
-from tl_detection.training.data import prepare_data
-from tl_detection.training.train import train
+from tl_detection.training.data import prepare_data, training_samples
+from tl_detection.training.train import resume, train
 
 
 @pytest.mark.parametrize(
@@ -51,3 +56,46 @@ def test_an_override_is_recorded_in_the_run(tmp_path, lamp_run_config, caplog):
     assert json.loads(recorded) and "ToGray" in recorded
     assert "ToGray" in (run.path / "config.yaml").read_text()
     assert (run.path / "lint" / "lint.html").exists()
+
+
+def test_samples_without_a_box_to_learn_from_are_no_fault(tmp_path, lamp_run_config):
+    """All frames that are tried may be negatives, show ignore areas or what the label space drops."""
+    data = prepare_data(lamp_run_config(tmp_path))
+    train, is_even = data.train, np.arange(len(data.train.class_id)) % 2 == 0
+    nothing = replace(train, class_id=np.where(is_even, train.class_id, DROP), ignored=is_even)
+    samples = training_samples(data.config, nothing)
+    assert not any(len(samples[position]["xyxy"]) for position in range(len(samples)))
+    check_augmentation(replace(data, dataset=samples))
+
+
+def test_a_class_of_lights_and_signs_is_linted_too(tmp_path, lamp_run_config):
+    config = lamp_run_config(tmp_path, augment={"transforms": [{"name": "ChannelShuffle", "p": 0.9}]})
+    values = config.model_dump()
+    values["data"]["label_space"]["classes"] = {
+        name: {"category": ["traffic_light", "traffic_sign"], "state": name} for name in ("red", "green")
+    }
+    with pytest.raises(ConfigError, match="ChannelShuffle: "):
+        train(RunConfig.model_validate(values))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("mosaic: 0.0", "augment has changed since the run began"),
+        ("transforms: [{name: ChannelShuffle, p: 1}]", "augment has changed since the run began"),
+    ],
+)
+def test_a_run_goes_on_with_the_augmentation_that_it_began_with(change, message, tmp_path, lamp_run_config):
+    run = train(lamp_run_config(tmp_path, frames=4, augment={"mosaic": 0.5}, epochs=1, batch_size=2))
+    key = change.partition(":")[0]
+    values = yaml.safe_load(run.config_path.read_text())
+    values["train"]["epochs"] = 2
+    values["augment"][key] = yaml.safe_load(change)[key]
+    run.config_path.write_text(yaml.safe_dump(values, sort_keys=False))
+    with pytest.raises(WeightsError, match=message):
+        resume(run.path)
+
+
+def test_too_few_lamps_are_no_way_around_the_linter(tmp_path, lamp_run_config):
+    with pytest.raises(ValueError, match="lamps_per_state"):
+        lamp_run_config(tmp_path, augment={"lint": {"lamps_per_state": 9}})
