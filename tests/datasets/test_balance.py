@@ -51,6 +51,11 @@ def test_a_cell_is_a_class_under_a_condition_and_a_frame_has_the_factor_of_its_r
     assert factors_of(make_catalog(*frames), threshold=0.9) == pytest.approx([1.0] * 9 + [np.sqrt(0.9 / 0.1)])
 
 
+def test_a_condition_is_named_once():
+    with pytest.raises(ValueError, match=r"\[weather, weather\], expected each condition once"):
+        BalanceConfig.model_validate({"enabled": True, "by": ["weather", "weather"]})
+
+
 @pytest.mark.parametrize("word", [None, TimeOfDay.UNDEFINED])
 def test_a_condition_that_nobody_knows_is_no_rare_condition(make_catalog, make_frame, word):
     frames = [make_frame(f"d{number}", time_of_day=TimeOfDay.DAYTIME) for number in range(9)]

@@ -43,7 +43,8 @@ import multiprocessing, time, torch
 from tl_datasets.torch_dataset import make_loader
 nothing = torch.zeros(0)
 sample = {"image": torch.zeros(3, 8, 8), "xyxy": nothing, "class_id": nothing, "frame_id": "f", "vanished": 0}
-sample |= {"ignore_xyxy": nothing, "is_vanished": nothing, "weather": None, "time_of_day": None, "made": (), "occurrence": 0}
+sample |= {"ignore_xyxy": nothing, "is_vanished": nothing, "weather": None, "time_of_day": None, "made": ()}
+sample["occurrence"] = 0
 batches = iter(make_loader([sample] * 100, 1, 1, 0, pin_memory=False))
 next(batches)
 print(multiprocessing.active_children()[0].pid, flush=True)
@@ -217,12 +218,14 @@ def test_another_seed_or_epoch_gives_another_sample(what, seed, epoch, dataset):
 
 def test_generators_differ_by_each_part():
     draws = {
-        sample_generator(seed, epoch, name).integers(2**62)
+        sample_generator(seed, epoch, name, occurrence, purpose).integers(2**62)
         for seed in (0, 1)
         for epoch in (0, 1)
-        for name in ("a", "b")
+        for name in ("a", "b", "a/1", "plan/a")
+        for occurrence in (0, 1)
+        for purpose in ("sample", "plan")
     }
-    assert len(draws) == 8
+    assert len(draws) == 64
 
 
 def test_any_number_of_workers_gives_the_same_batches(dataset):
@@ -446,6 +449,7 @@ STILL = {"mosaic": 0, "scale": [1, 1], "translate": 0, "flip_lr": 0}
     [
         ("the steps", STILL | {"transforms": [{"name": "GaussNoise", "p": 1, "std_range": [0.02, 0.05]}]}),
         ("the shift", STILL | {"translate": 0.3}),
+        ("the scale", STILL | {"scale": [0.5, 1.5]}),
         ("the mosaic", STILL | {"mosaic": 1, "mosaic_off_epochs": 0}),
     ],
 )
@@ -464,11 +468,10 @@ def test_a_frame_that_comes_again_gets_other_heads(tmp_path):
     data, repeated = twice(tmp_path, STILL | {"copy_paste": {"p": 1}})
     assert data.copy_paste is not None and repeated
     for positions in repeated:
-        data.copy_paste = Pasting()  # type: ignore[assignment]
+        data.copy_paste = pasting = Pasting()  # type: ignore[assignment]
         for position in (*positions, *positions):
             data[position]
-        drawn = data.copy_paste.drawn
-        assert drawn[:2] == drawn[2:] and drawn[0] != drawn[1]
+        assert pasting.drawn[:2] == pasting.drawn[2:] and pasting.drawn[0] != pasting.drawn[1]
 
 
 def test_heads_are_pasted_into_frames_of_the_size_at_which_they_were_decoded(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -82,7 +84,10 @@ def test_a_mosaic_says_once_what_was_made_of_its_frames():
     assert lay(pieces, CANVAS, RULE, 0.45).made == ("rain", "copy_paste")
 
 
-AREAS = {"ignore_xyxy": np.array([[20.0, 30, 40, 60], [80, 30, 90, 60]]), "is_vanished": np.array([True, False])}
+AREAS: dict[str, Any] = {
+    "ignore_xyxy": np.array([[20.0, 30, 40, 60], [80, 30, 90, 60]]),
+    "is_vanished": np.array([True, False]),
+}
 SHIFT = {"name": "Affine", "p": 1, "translate_px": {"x": 7, "y": 5}, "rotate": 0, "scale": 1, "shear": 0}
 
 

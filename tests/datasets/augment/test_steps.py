@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tl_datasets.augment.labelled import Labelled
+from tl_datasets.augment.probe import refuse_bad_geometry
 from tl_datasets.augment.settings import AugmentConfig
 from tl_datasets.augment.steps import Step, effect_step, one_of, run_steps
 from tl_datasets.effects.scene import Effect
@@ -67,6 +68,81 @@ def test_the_size_must_stay(name, arguments, augmenter):
         augmenter(transforms=[{"name": name, **arguments}])
 
 
+SMALL = [(32, 32), (64, 32), (96, 64), (95, 96), (150, 120)]
+
+
+@pytest.mark.parametrize("size", SMALL)
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("RandomCrop", {"width": "W", "height": "H"}),
+        ("Resize", {"width": "W", "height": "H"}),
+        ("RandomResizedCrop", {"size": ["H", "W"], "scale": [0.5, 1]}),
+        ("Affine", {"scale": [0.5, 1.5], "translate_percent": [-0.2, 0.2]}),
+        ("NoOp", {}),
+    ],
+)
+def test_transforms_are_tried_at_the_size_of_the_input(name, arguments, size, augmenter):
+    sides = {"W": size[0], "H": size[1]}
+    given = {
+        key: [sides.get(item, item) for item in value] if isinstance(value, list) else sides[value]
+        for key, value in arguments.items()
+    }
+    assert augmenter(size=size, transforms=[{"name": name, **given}]).steps[0].name == name
+
+
+@pytest.mark.parametrize("size", SMALL)
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("HorizontalFlip", {}),
+        ("VerticalFlip", {}),
+        ("Rotate", {"limit": [12, 12]}),
+        ("RandomGridShuffle", {}),
+        ("CoarseDropout", {}),
+    ],
+)
+def test_what_moves_heads_is_refused_on_small_inputs_too(name, arguments, size, augmenter):
+    with pytest.raises(ConfigError, match=f"augment.transforms.{name}: (mirrors|puts|turns|pixels)"):
+        augmenter(size=size, transforms=[{"name": name, **arguments}])
+
+
+def test_boxes_that_stay_behind_on_a_small_input_are_met(squares):
+    def shift(sample: Labelled, _: np.random.Generator) -> Labelled:
+        return replace(sample, image=np.roll(sample.image, 1, axis=1))
+
+    for size in SMALL:
+        with pytest.raises(ConfigError, match=r"transforms.shift: pixels are 1.0 px from where it says"):
+            refuse_bad_geometry(Step(name="shift", p=1, apply=shift), size)
+
+
+@pytest.mark.parametrize("name", ["BasicTransform", "ImageOnlyTransform", "DualTransform", "Transform3D"])
+def test_what_transforms_are_derived_from_is_none(name, augmenter):
+    with pytest.raises(ConfigError, match=f"augment.transforms.{name}: is no transform of albumentations"):
+        augmenter(transforms=[{"name": name}])
+
+
+@pytest.mark.parametrize("name", ["CoarseDropout3D", "CubicSymmetry", "ToTensorV2"])
+def test_transforms_of_volumes_are_refused(name, augmenter):
+    with pytest.raises(ConfigError, match=f"augment.transforms.{name}: is for volumes or for other data than images"):
+        augmenter(transforms=[{"name": name}])
+
+
+@pytest.mark.parametrize(
+    ("transform", "message"),
+    [
+        ({"name": "BBoxSafeRandomCrop"}, r"fails \(KeyError: 'bboxes'\)"),
+        ({"name": "RandomSizedBBoxSafeCrop", "height": 96, "width": 192}, r"fails \(KeyError: 'bboxes'\)"),
+        ({"name": "CropNonEmptyMaskIfExists", "height": 96, "width": 192}, r"fails \(RuntimeError: "),
+        ({"name": "Downscale", "scale_range": [0.0001, 0.0001]}, r"fails \(error: OpenCV"),
+    ],
+)
+def test_whatever_albumentations_raises_is_told_in_one_line(transform, message, augmenter, sample_of, squares):
+    with pytest.raises(ConfigError, match=f"augment.transforms.{transform['name']}: {message}") as caught:
+        sample_of(augmenter(transforms=[{"p": 1.0, **transform}]), [squares()])
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("name", ["RandomGama", "Compose", "cv2", "__version__", "rian"])
 def test_unknown_names(name, augmenter):
     with pytest.raises(ConfigError, match=f"augment.transforms.{name}: is no transform of albumentations"):
@@ -88,6 +164,8 @@ def test_unknown_names(name, augmenter):
         ({"name": "one_of", "of": [{"p": 1}]}, "one_of: of: each step needs a name"),
         ({"name": "one_of", "of": [{"name": "RandomGama"}]}, "RandomGama: is no transform"),
         ({"name": "one_of", "of": [{"name": "RandomGamma", "p": 0}]}, "one_of: of: .*p above 0"),
+        ({"name": "one_of", "of": [{"name": ""}]}, "one_of: of: .*expected the name of a step, such as fog"),
+        ({"name": "RandomGamma", "strict": False}, "RandomGamma: no argument strict; misspelt arguments are refused"),
         ({"name": "ToFloat"}, r"transforms.ToFloat: gives an image of float32, expected uint8"),
         ({"name": "Normalize"}, r"transforms.Normalize: gives an image of float32"),
     ],
@@ -129,11 +207,32 @@ def test_a_misspelt_override_is_refused(augmenter):
     with pytest.raises(ConfigError, match=r"augment.allow_unsafe: 'ToGrey' is not among .*\(ToGray\)"):
         augmenter(transforms=[{"name": "ToGray"}], allow_unsafe=["ToGrey"])
     inner = {"name": "one_of", "of": [{"name": "ToGray"}]}
-    augmenter(transforms=[inner], allow_unsafe=["ToGray"])
+    for step in (inner, {"name": "one_of", "of": [{"name": "fog"}, inner]}):
+        augmenter(transforms=[step], allow_unsafe=["ToGray"])
+        with pytest.raises(ConfigError, match=r"augment.allow_unsafe: 'ToGrey' is not among .*ToGray"):
+            augmenter(transforms=[step], allow_unsafe=["ToGrey"])
+
+
+def test_an_override_names_steps_and_no_one_of(augmenter):
+    inner = {"name": "one_of", "of": [{"name": "ToGray"}]}
+    with pytest.raises(ConfigError, match=r"augment.allow_unsafe: 'one_of' allows nothing.* name the steps of its"):
+        augmenter(transforms=[inner], allow_unsafe=["one_of"])
 
 
 def test_a_list_is_the_list_of_transforms():
     assert AugmentConfig.model_validate([{"name": "fog"}]).transforms[0].name == "fog"
+
+
+def test_keys_with_nothing_behind_them():
+    """`augment:` and `transforms:` alone in a line are null in YAML."""
+    assert AugmentConfig.model_validate(None) == AugmentConfig()
+    assert AugmentConfig.model_validate({"transforms": None, "mosaic": 0}) == AugmentConfig(transforms=(), mosaic=0)
+
+
+@pytest.mark.parametrize("name", ["", "  "])
+def test_a_step_has_a_name(name):
+    with pytest.raises(ValueError, match=r"'.*', expected the name of a step, such as fog or RandomGamma"):
+        AugmentConfig.model_validate([{"name": name}])
 
 
 @pytest.mark.parametrize("scale", [[0, 1], [-1, 1], [1.5, 0.5], [1, float("inf")]])
@@ -167,7 +266,9 @@ def test_an_effect_writes_what_it_makes(squares):
 
 
 def test_an_effect_leaves_excluded_frames_alone(squares):
-    effect = Effect(apply=darker, not_in_weather=frozenset({Weather.SNOWY}), not_in_time_of_day={TimeOfDay.NIGHT})
+    effect = Effect(
+        apply=darker, not_in_weather=frozenset({Weather.SNOWY}), not_in_time_of_day=frozenset({TimeOfDay.NIGHT})
+    )
     step = effect_step("gloom", 1.0, effect, (1, 5), IS_LIGHT)
     for fields in ({"weather": "snowy"}, {"time_of_day": "night"}):
         frame = replace(squares(), **fields)

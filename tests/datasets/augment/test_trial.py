@@ -31,10 +31,12 @@ def keeps(sample, _):
         (shrinks, r"augment.transforms.bad: gives an image of shape \(60, 240, 3\) .*; met at frame 'f0'"),
     ],
 )
-@pytest.mark.parametrize("inside", [False, True])
-def test_a_bad_step_is_named_with_a_frame_however_rare(apply, message, inside, squares):
-    good, bad = Step(name="good", p=1, apply=keeps), Step(name="bad", p=0.001, apply=apply)
-    steps = [one_of(0.1, [good, bad])] if inside else [good, bad]
+@pytest.mark.parametrize("depth", [0, 1, 2])
+def test_a_bad_step_is_named_with_a_frame_however_rare_and_deep(apply, message, depth, squares):
+    good, bad = Step(name="good", p=1, apply=keeps), Step(name="bad", p=1e-6, apply=apply)
+    steps = [good, bad]
+    for _ in range(depth):
+        steps = [one_of(1e-6, steps), good]
     composed = [(f"f{number}", squares(seed=number)) for number in range(2)]
     with pytest.raises(ConfigError, match=message):
         try_steps(steps, composed, 6)

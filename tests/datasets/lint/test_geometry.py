@@ -86,6 +86,14 @@ def test_the_worst_of_random_draws_counts():
     assert 17 < angles.turn_deg < 21.5
 
 
+def test_a_map_on_which_few_corners_agree_by_chance_is_no_turn():
+    """So much noise that the picture is hardly there: some of 64 maps lean, and all of them mean nothing."""
+    found = orientation_of(
+        step(lambda image, rng: np.clip(image + rng.normal(0, 255, image.shape), 0, 255).astype(np.uint8))
+    )
+    assert geometry_faults(found, 10.0) == [] and found.unknown > found.draws / 4
+
+
 def test_turned_and_recoloured_at_once():
     def both(image, rng):
         return noisy(turned(image, 25)[:, :, ::-1], rng)

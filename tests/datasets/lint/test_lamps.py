@@ -137,8 +137,8 @@ def test_a_source_without_states_is_measured_on_drawn_lamps(street):
     catalog = type(catalog)(
         catalog.frames, catalog.annotations.with_columns(state=pl.lit(None, pl.String)), catalog.roots
     )
-    found = lamps_for(catalog, LintConfig(least_lamps=5))
-    assert len(found.lamps) == 20 and all(lamp.is_drawn for lamp in found.lamps) and not found.tried
+    found = lamps_for(catalog, LintConfig(least_lamps=10))
+    assert len(found.lamps) == 40 and all(lamp.is_drawn for lamp in found.lamps) and not found.tried
 
 
 @pytest.mark.parametrize("state", STATES)
@@ -150,6 +150,16 @@ def test_drawn_lamps_are_pale_small_and_repeatable(state):
     hues = np.array([lens_hues(head_crop(lamp.sample.image, lamp.sample.xyxy[0]), lamp.head)[0] for lamp in lamps])
     assert 25 < np.median(hues[:, 1]) < 65, "the real lamps have 31 to 41"
     assert min(lamp.length_px for lamp in lamps) >= 12 and max(lamp.length_px for lamp in lamps) < 60
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_drawn_lamps_are_as_high_as_the_setting_may_ask(state):
+    highest = 64.0
+    lamps = draw_lamps(state, 10, 3, red_yellow_deg=12.0, min_height_px=highest)
+    assert len(lamps) == 10 and all(highest <= lamp.length_px < WINDOW_PX for lamp in lamps)
+    assert LintConfig(min_height_px=highest).min_height_px == highest
+    with pytest.raises(ValueError, match="less than or equal to 64"):
+        LintConfig(min_height_px=130)
 
 
 def test_real_lamps_are_read_better_by_place_and_hue(shared_data):

@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from tl_datasets.errors import ConfigError, WeightsError
-from tl_detection.config import RunConfig
 from tl_datasets.label_space import DROP
+from tl_detection.config import RunConfig
 from tl_detection.training.augmentation import check_augmentation
 from tl_detection.training.data import prepare_data, training_samples
 from tl_detection.training.train import resume, train
