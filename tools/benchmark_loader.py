@@ -42,8 +42,15 @@ from tl_datasets.config import load_config, validate_config
 from tl_datasets.label_space import LabelSpace
 from tl_datasets.torch_dataset import FrameDataset, LabelledFrames, collate, labelled_frames, make_loader
 
-# As strong as ultralytics' defaults: mosaic in every sample, and the scales of its `scale: 0.5`.
-AS_STRONG = ("augment.mosaic=1.0", "augment.mosaic_off_epochs=0", "augment.scale=[0.5,1.5]", "augment.translate=0.1")
+# As strong as ultralytics' defaults: mosaic in every sample, the scales of its `scale: 0.5`, and as much detail: it
+# shrinks every frame to the input size first, and enlarges it again by up to 1.5.
+AS_STRONG = (
+    "augment.max_stretch=1.5",
+    "augment.mosaic=1.0",
+    "augment.mosaic_off_epochs=0",
+    "augment.scale=[0.5,1.5]",
+    "augment.translate=0.1",
+)
 ALWAYS = frozenset({"RandomBrightnessContrast"})
 # Batches that a loader process may have ready: the first ones do not tell how fast they are made.
 AHEAD = {"ours": 2, "ultralytics": 4}

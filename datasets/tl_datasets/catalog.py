@@ -12,7 +12,7 @@ import io
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +118,12 @@ _ANNOTATION_WORDS = {
 _REQUIRED_WORDS = frozenset({"label_status", "category"})
 # Frames are turned into columns in blocks, so that a reader's objects do not pile up.
 _BLOCK = 4096
+
+
+@lru_cache(maxsize=2**17)
+def _resolved(root: Path, relative: str) -> Path:
+    # A loader asks for the same files in every epoch; each answer takes the system a look at every folder on the way.
+    return resolve_inside(root, relative)
 
 
 class Catalog:
@@ -279,7 +285,7 @@ class Catalog:
     def image_path(self, index: int) -> Path:
         """Absolute path of the image of the frame at a row."""
         source, path = self.frames["source"][index], self.frames["path"][index]
-        return resolve_inside(self.roots[source], path)
+        return _resolved(self.roots[source], path)
 
     def read_rgb(self, index: int, reduction: int = 1) -> NDArray[np.uint8]:
         """The image of the frame at a row, (H, W, 3) uint8 RGB; raw sensor frames are decoded.

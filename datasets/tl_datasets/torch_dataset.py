@@ -336,6 +336,10 @@ def _may_flip(catalog: Catalog, config: AugmentConfig) -> list[bool] | None:
     return [config.countries[source] not in config.no_flip_countries for source in sources]
 
 
+# Parts of a batch that hold a few numbers for each image.
+_SMALL = ("xyxy", "class_id", "ignore_xyxy")
+
+
 @dataclass(frozen=True, slots=True)
 class _Fault:
     """An error on its way out of a worker, which would otherwise arrive as the text of a traceback."""
@@ -371,6 +375,8 @@ class FrameLoader(DataLoader):
         for batch in super().__iter__():
             if isinstance(batch, _Fault):
                 raise DataError(batch.message)
+            for key in _SMALL:
+                batch[key] = [torch.from_numpy(array) for array in batch[key]]
             yield batch
 
 
@@ -426,7 +432,11 @@ def _stack(images: list[torch.Tensor]) -> torch.Tensor:
 
 def _collate_caught(samples: list[Sample | _Fault]) -> Batch | _Fault:
     faults = [sample for sample in samples if isinstance(sample, _Fault)]
-    return faults[0] if faults else collate([sample for sample in samples if not isinstance(sample, _Fault)])
+    if faults:
+        return faults[0]
+    batch = collate([sample for sample in samples if not isinstance(sample, _Fault)])
+    # On its way out of a loader process each tensor would take a shared file of its own; arrays go as they are.
+    return {**batch, **{key: [tensor.numpy() for tensor in batch[key]] for key in _SMALL}}  # type: ignore[return-value]
 
 
 def make_loader(dataset: FrameDataset, batch_size: int, workers: int, seed: int, *, pin_memory: bool) -> FrameLoader:

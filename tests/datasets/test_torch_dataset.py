@@ -17,7 +17,7 @@ import torch
 
 from tl_datasets.augment.geometry import crop, mosaic_tiles
 from tl_datasets.augment.labelled import Labelled
-from tl_datasets.augment.pipeline import Augmenter
+from tl_datasets.augment.pipeline import Augmenter, Plan
 from tl_datasets.augment.settings import AugmentConfig
 from tl_datasets.balance import BalanceConfig
 from tl_datasets.catalog import Catalog
@@ -547,3 +547,16 @@ def test_streams_of_different_names_do_not_meet():
         sample_generator(0, 0, "1/a").integers(2**62),
     ]
     assert len(set(draws)) == len(draws)
+
+
+def test_a_larger_stretch_decodes_less():
+    def reduction(stretch: float, factor: float) -> int:
+        config = AugmentConfig.model_validate({"max_stretch": stretch, "transforms": []})
+        plan = Plan(kind="whole", factor=factor, mixed=False)
+        return Augmenter(config, SPACE, 640, 384).reduction(1280, 720, plan)
+
+    # The letterbox scale is a half; the frame is shown at 0.25, 0.5 and 0.75 of its size.
+    assert [reduction(1.0, factor) for factor in (0.5, 1.0, 1.5)] == [4, 2, 1] or [
+        reduction(1.0, factor) for factor in (0.5, 1.0, 1.5)
+    ] == [2, 2, 1]
+    assert [reduction(1.5, factor) for factor in (1.0, 1.5)] == [2, 2]

@@ -94,8 +94,8 @@ class Augmenter:
     def reduction(self, width_px: int, height_px: int, plan: Plan) -> int:
         """By how much a frame may be reduced while it is decoded.
 
-        As much as loses no pixel that the plan shows. Only a tile that would otherwise show padding may enlarge pixels,
-        by `_LARGEST_STRETCH` at most.
+        As much as `max_stretch` allows; at 1, as loses no pixel that the plan shows. A tile that would otherwise show
+        padding may enlarge pixels by `_LARGEST_STRETCH` in any case.
 
         Args:
             width_px: Width of the frame.
@@ -108,7 +108,8 @@ class Augmenter:
         scale = place(width_px, height_px, *self.canvas).scale * plan.factor
         share = 1.0 if plan.kind == "crop" else LARGEST_TILE if self.config.mosaic else 0.0
         filling = share * max(self.canvas[0] / width_px, self.canvas[1] / height_px)
-        return factor_for(max(scale, filling / _LARGEST_STRETCH))
+        stretch = self.config.max_stretch
+        return factor_for(max(scale / stretch, filling / max(stretch, _LARGEST_STRETCH)))
 
     def sample(
         self, frames: Sequence[tuple[Labelled, Plan]], rng: np.random.Generator, *, may_flip: bool = True

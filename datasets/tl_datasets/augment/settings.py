@@ -51,7 +51,7 @@ def _light_safe() -> tuple[Transform, ...]:
     steps = [
         {"name": "RandomBrightnessContrast", "p": 0.5, "brightness_limit": 0.2, "contrast_limit": 0.2},
         {"name": "RandomGamma", "p": 0.2, "gamma_limit": [80, 125]},
-        {"name": "one_of", "p": 0.3, "of": camera},
+        {"name": "one_of", "p": 0.2, "of": camera},
     ]
     return tuple(Transform.model_validate(step) for step in steps)
 
@@ -69,6 +69,9 @@ class AugmentConfig(BaseModel):
         crop: Share of the other samples that are a crop around a light.
         crop_scale: Range of the factor on top of the letterbox scale for these crops.
         scale: Range of the random factor on top of the letterbox scale.
+        max_stretch: By how much pixels of a frame that was reduced while it was decoded may be enlarged again. 1 loses
+            nothing; at 1.5 most frames are decoded at half their size, and small lights get softer (ultralytics, which
+            first shrinks every frame to the input size, does so).
         translate: Largest shift as a share of the input size.
         mix_up: Share of samples that are blended with another one; signal heads keep their own pixels.
         flip_lr: Share of mirrored samples; left and right classes are exchanged.
@@ -94,6 +97,7 @@ class AugmentConfig(BaseModel):
     crop: float = Field(default=0.2, ge=0, le=1)
     crop_scale: tuple[float, float] = (1.0, 2.0)
     scale: tuple[float, float] = (0.7, 1.5)
+    max_stretch: float = Field(default=1.0, ge=1, le=2)
     translate: float = Field(default=0.1, ge=0, le=0.5)
     mix_up: float = Field(default=0.0, ge=0, le=1)
     flip_lr: float = Field(default=0.5, ge=0, le=1)
