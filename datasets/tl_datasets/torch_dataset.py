@@ -420,7 +420,7 @@ def _stack(images: list[torch.Tensor]) -> torch.Tensor:
         stacked = torch.empty(shape, dtype=torch.uint8)
     else:  # as torch's own default_collate
         storage = torch.UntypedStorage._new_shared(math.prod(shape))
-        stacked = torch.empty(0, dtype=torch.uint8).set_(storage, 0, shape)
+        stacked = torch.empty(0, dtype=torch.uint8).set_(storage, 0, shape)  # type: ignore[call-overload]
     for place, image in zip(stacked, images, strict=True):
         pixels = image.permute(1, 2, 0)
         if pixels.is_contiguous():  # five times as fast as a transposed copy

@@ -143,7 +143,7 @@ def find_lit(
             place = _coloured(heads[head], colour, rows)
             if place is not None:
                 lamps.append(_lamp(image, frames[head], *place, colour))
-    unknown = np.flatnonzero(~np.array(is_told))
+    unknown = np.flatnonzero(~np.array(is_told)).tolist()
     places = np.array([place for head in unknown for place in _bright(wide[head], head, frames[head])], np.intp)
     if not len(places):
         return lamps
