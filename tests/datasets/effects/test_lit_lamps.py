@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tl_datasets.effects.lit_lamps import LitLamp, clip_to_white, find_lit
+from tl_datasets.taxonomy import State
 
 LIT = {"red": (235, 45, 40), "yellow": (240, 190, 40), "green": (40, 220, 150)}
 
@@ -79,3 +80,32 @@ def test_clipping_keeps_the_hue():
     assert red == pytest.approx(1) and red > green > blue
     # The share of green between red and blue is the hue.
     assert (green - blue) / (red - blue) == pytest.approx((1.0 - 0.4) / (4.0 - 0.4), abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("state", "lamps"),
+    [
+        (State.RED, [((150, 30, 30), 0)]),
+        (State.YELLOW, [((190, 150, 60), 1)]),
+        (State.GREEN, [((30, 150, 120), 2)]),
+        (State.RED_YELLOW, [((150, 30, 30), 0), ((190, 150, 60), 1)]),
+    ],
+)
+def test_the_label_says_which_lens_is_lit_whatever_is_bright_beside_it(state, lamps):
+    """A white board shines through on the left, and the sky at both ends: brighter than the lamp, and of no colour."""
+    image = np.full((100, 80, 3), 235, np.uint8)
+    image[14:86, 30:52] = 25
+    centres = [(41, 26), (41, 50), (41, 74)]
+    for colour, lens in lamps:
+        cv2.circle(image, centres[lens], 8, colour, -1, cv2.LINE_AA)
+    box = np.array([[25.0, 10, 56, 90]])
+    found = sorted(find_lit(image, box, [state]), key=lambda lamp: lamp.y1)
+    assert len(found) == len(lamps)
+    for lamp, (_, lens) in zip(found, lamps, strict=True):
+        rows, columns = np.nonzero(lamp.weight > 0.5)
+        place = columns.mean() + lamp.x1, rows.mean() + lamp.y1
+        assert np.hypot(place[0] - centres[lens][0], place[1] - centres[lens][1]) < 4
+    others = {State.RED, State.GREEN} - {state}
+    if state in (State.RED, State.GREEN):
+        assert find_lit(image, box, [*others]) == [], "no lens has that colour"
+    assert find_lit(image, box, [State.OFF]) == []
