@@ -1,7 +1,7 @@
 """`Augmenter`: from frames to training samples of the network's input size, each decided by its own generator.
 
-A sample is made in this order: a plan (mosaic, crop or whole frame, and the scale), one warp per frame, mix-up, mirror
-image, and the configured steps on the finished canvas.
+A sample is made in this order: a plan (mosaic, crop or whole frame, and the scale), one resize per frame, mix-up,
+mirror image, and the configured steps on the finished canvas.
 """
 
 from __future__ import annotations
