@@ -217,6 +217,27 @@ class LabelSpace(BaseModel):
         return tuple(TRAFFIC_LIGHT in rule.category for rule in self.classes.values())
 
     @cached_property
+    def groups(self) -> tuple[int, ...]:
+        """For each class, the number of its group; classes of one group exclude each other: one lamp shows one of them.
+
+        Two classes of lights are exclusive where their rules name states and agree in every other condition: `red` and
+        `green`, or `red` and `green` of pedestrian heads. Everything else stays apart, because both may be true in one
+        place: another category, a class of any state, another relevance or facing, and another pictogram (a head shows
+        red and a green arrow at once). So `{state: red}` and `{state: green, pictogram: circle}` are not exclusive
+        either, for the first may be an arrow: name the pictogram in both. Groups are numbered in order of their first
+        class.
+        """
+        keys: list[Any] = []
+        for class_id, rule in enumerate(self.classes.values()):
+            if rule.state is None or set(rule.category) != {TRAFFIC_LIGHT}:
+                keys.append(class_id)
+                continue
+            others = {name: values for name, values in rule if name != "state" and values is not None}
+            keys.append(frozenset((name, frozenset(values)) for name, values in others.items()))
+        numbers: dict[Any, int] = {}
+        return tuple(numbers.setdefault(key, len(numbers)) for key in keys)
+
+    @cached_property
     def mirrored(self) -> tuple[int | None, ...]:
         """The class that each class becomes in a mirror image; None where the partner class does not exist."""
         rules = list(self.classes.values())

@@ -150,3 +150,65 @@ def test_writing_down_a_label_space_keeps_null_and_not_given_apart():
     assert written["ignore"][0]["state"] == [None]
     assert LabelSpace.model_validate(written) == space
     assert LabelSpace.from_json(space.to_json()) == space
+
+
+GROUPS = {
+    "states": ("{red: {state: red}, green: {state: green}, 'off': {state: 'off'}}", (0, 0, 0)),
+    "several states in a class": ("{stop: {state: [red, red_yellow]}, go: {state: green}}", (0, 0)),
+    "one class": ("{light: {}}", (0,)),
+    "a class of any state": ("{red: {state: red}, light: {}, green: {state: green}}", (0, 1, 0)),
+    "two classes of any state": ("{round: {pictogram: circle}, tram: {pictogram: tram}}", (0, 1)),
+    "the same class twice": ("{light: {}, other: {}}", (0, 1)),
+    "no light": (
+        "{red: {state: red}, car: {category: car}, green: {state: green}, bus: {category: bus}}",
+        (0, 1, 0, 2),
+    ),
+    "cars do not exclude each other": (
+        "{car: {category: car, state: null}, tail: {category: car, state: red}}",
+        (0, 1),
+    ),
+    "lights and signs in one class": (
+        "{red: {category: [traffic_light, traffic_sign], state: red}, "
+        "none: {category: [traffic_light, traffic_sign], state: null}}",
+        (0, 1),
+    ),
+    "pedestrian heads": (
+        "{red: {state: red, pictogram: circle}, walk: {state: green, pictogram: pedestrian}, "
+        "green: {state: green, pictogram: circle}, wait: {state: red, pictogram: pedestrian}}",
+        (0, 1, 0, 1),
+    ),
+    "arrows": (
+        "{red_left: {state: red, pictogram: arrow_left}, red: {state: red}, "
+        "green_left: {state: green, pictogram: arrow_left}, green: {state: green}}",
+        (0, 1, 0, 1),
+    ),
+    "an arrow beside any pictogram": ("{red: {state: red}, green_left: {state: green, pictogram: arrow_left}}", (0, 1)),
+    "order of words": (
+        "{red: {state: red, pictogram: [circle, null]}, green: {state: green, pictogram: [null, circle]}}",
+        (0, 0),
+    ),
+    "null is a value of its own": (
+        "{red: {state: red, pictogram: [circle, null]}, green: {state: green, pictogram: circle}}",
+        (0, 1),
+    ),
+    "null is a state": ("{red: {state: red}, plain: {state: null}}", (0, 0)),
+    "every other condition": (
+        "{a: {state: red, relevance: relevant}, b: {state: green, relevance: not_relevant}, "
+        "c: {state: green, facing: front}, d: {state: green, occluded: true}, e: {state: green, relevance: relevant}}",
+        (0, 1, 2, 3, 0),
+    ),
+}
+
+
+@pytest.mark.parametrize(("classes", "expected"), GROUPS.values(), ids=GROUPS.keys())
+def test_classes_that_exclude_each_other(classes, expected):
+    label_space = space(f"classes: {classes}")
+    assert label_space.groups == expected
+    assert LabelSpace.from_json(label_space.to_json()).groups == expected
+
+
+def test_groups_follow_the_classes_in_any_order():
+    named = dict(zip(space(COLOURS).names, space(COLOURS).groups, strict=True))
+    text = "classes: {left: {state: red, pictogram: arrow_left}, off: {state: off}, green: {state: green}}"
+    assert named == {"red": 0, "green": 0, "off": 0}
+    assert space(text).groups == (0, 1, 1)

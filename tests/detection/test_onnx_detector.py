@@ -37,7 +37,7 @@ def fixed_model(metadata: dict[str, str]) -> onnx.ModelProto:
     _, placement = write_preprocess(graph, "image", 64, 32)
     boxes = graph.constant([[8, 4, 16, 12], [32, 8, 40, 24], [0, 0, 0, 0]], np.float32)
     found = Candidates(
-        xyxy=boxes, score=graph.constant([0.4, 0.9, -1], np.float32), group=graph.constant([1, 0, -1], np.int64)
+        xyxy=boxes, score=graph.constant([0.4, 0.9, -1], np.float32), class_id=graph.constant([1, 0, -1], np.int64)
     )
     for name, value in write_outputs(graph, found, placement, 3).items():
         graph.rename(value, name)

@@ -16,7 +16,8 @@ from torchvision.models.detection.roi_heads import RoIHeads
 from torchvision.models.detection.rpn import RegionProposalNetwork, concat_box_prediction_layers
 from torchvision.ops import MultiScaleRoIAlign, roi_align
 
-from tl_detection.detectors.faster_rcnn import FasterRcnnDetector
+from tl_detection.detectors.faster_rcnn import NMS_IOU, FasterRcnnDetector
+from tl_detection.detectors.suppression import overlap_limits
 from tl_detection.export.graph import GraphWriter
 from tl_detection.export.network import trace
 from tl_detection.export.postprocess import NOTHING, Candidates, write_suppression
@@ -111,7 +112,7 @@ def _has_size(xyxy: torch.Tensor, side_px: float) -> torch.Tensor:
 
 
 def write_faster_rcnn(graph: GraphWriter, tensor: str, detector: FasterRcnnDetector) -> Candidates:
-    """Write a Faster R-CNN with its two suppressions.
+    """Write a Faster R-CNN with its suppressions: of proposals, of boxes of a class, and of states of a lamp.
 
     Args:
         graph: Written to.
@@ -132,11 +133,12 @@ def write_faster_rcnn(graph: GraphWriter, tensor: str, detector: FasterRcnnDetec
     model = trace(first, [example], ["xyxy", "score", "level", *level_names])
     xyxy, score, level, *maps = graph.inline(model, "proposals", [tensor])
     n_proposals = rpn.post_nms_top_n()
+    levels = range(len(features))
     proposals = write_suppression(
         graph,
-        Candidates(xyxy=xyxy, score=score, group=level),
-        n_groups=len(features),
-        iou=rpn.nms_thresh,
+        Candidates(xyxy=xyxy, score=score, class_id=level),
+        groups=levels,
+        limits=dict.fromkeys(levels, float(rpn.nms_thresh)),
         score_threshold=None,
         n_kept=n_proposals,
     )
@@ -145,11 +147,21 @@ def write_faster_rcnn(graph: GraphWriter, tensor: str, detector: FasterRcnnDetec
     examples = [torch.zeros(n_proposals, 4), torch.zeros(n_proposals), *features[:pooled]]
     model = trace(second, examples, ["xyxy", "score", "class_id"])
     xyxy, score, class_id = graph.inline(model, "heads", [proposals.xyxy, proposals.score, *maps[:pooled]])
+    by_class = range(len(detector.label_space))
+    found = write_suppression(
+        graph,
+        Candidates(xyxy=xyxy, score=score, class_id=class_id),
+        groups=by_class,
+        limits=dict.fromkeys(by_class, float(roi_heads.nms_thresh)),
+        score_threshold=roi_heads.score_thresh,
+        n_kept=roi_heads.detections_per_img,
+    )
+    groups = detector.label_space.groups
     return write_suppression(
         graph,
-        Candidates(xyxy=xyxy, score=score, group=class_id),
-        n_groups=len(detector.label_space),
-        iou=roi_heads.nms_thresh,
-        score_threshold=roi_heads.score_thresh,
+        found,
+        groups=groups,
+        limits=overlap_limits(groups, NMS_IOU),
+        score_threshold=None,
         n_kept=roi_heads.detections_per_img,
     )

@@ -8,12 +8,17 @@ from typing import Any
 
 from tl_datasets.letterbox import PAD_VALUE
 from tl_detection.checkpoint import Checkpoint
+from tl_detection.detectors.suppression import STATE_IOU
 from tl_detection.export.graph import OPSET
 from tl_detection.export.preprocess import RESIZE_RULE
 from tl_detection.runtime import CONTRACT_VERSION, METADATA_KEY
 
 # Weights that ultralytics' code trained are under its licence, as its own exports say of themselves.
 _LICENCES = {"yolo": "AGPL-3.0 (trained with ultralytics)", "faster_rcnn": "AGPL-3.0-or-later"}
+_SUPPRESSION_RULE = (
+    "classes of one group exclude each other: where boxes of a group with several classes overlap by an IoU over "
+    f"{STATE_IOU}, the one with the highest score stays"
+)
 _RUN_KEYS = ("run", "name", "epoch", "catalog_fingerprint", "label_space_fingerprint")
 
 
@@ -37,8 +42,10 @@ def describe(checkpoint: Checkpoint, fingerprint: str, *, score_floor: float, ma
         "kind": checkpoint.kind,
         "architecture": checkpoint.model.get("architecture") or checkpoint.model.get("backbone"),
         "classes": [
-            {"id": i, "name": name, "state": None if state is None else str(state)}
-            for i, (name, state) in enumerate(zip(label_space.names, label_space.states, strict=True))
+            {"id": i, "name": name, "state": None if state is None else str(state), "group": group}
+            for i, (name, state, group) in enumerate(
+                zip(label_space.names, label_space.states, label_space.groups, strict=True)
+            )
         ],
         "label_space": json.loads(label_space.to_json()),
         "color_order": "RGB",
@@ -46,11 +53,13 @@ def describe(checkpoint: Checkpoint, fingerprint: str, *, score_floor: float, ma
         "resize_rule": RESIZE_RULE,
         "pad_value": PAD_VALUE,
         "score_floor": score_floor,
+        "suppression_rule": _SUPPRESSION_RULE,
         "max_detections": max_detections,
         "batch": 1,
         "opset": OPSET,
         "license": _LICENCES[checkpoint.kind],
         "checkpoint_fingerprint": fingerprint,
+        **checkpoint.origin,
         **{key: checkpoint.meta[key] for key in _RUN_KEYS if key in checkpoint.meta},
         "versions": {name: packages.version(name) for name in ("torch", "torchvision", "onnx", "onnxscript")},
     }

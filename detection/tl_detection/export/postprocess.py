@@ -6,7 +6,9 @@ an empty one included, leads to another path through the graph.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 from onnx import TensorProto
@@ -26,59 +28,67 @@ class Candidates:
     Attributes:
         xyxy: (N, 4) float32, network pixels.
         score: (N,) float32 in [0, 1], or `NOTHING`.
-        group: (N,) int64; boxes of different groups do not suppress each other.
+        class_id: (N,) int64; of proposals their pyramid level; -1 where the row holds nothing.
     """
 
     xyxy: str
     score: str
-    group: str
+    class_id: str
 
 
 def write_suppression(
     graph: GraphWriter,
     candidates: Candidates,
     *,
-    n_groups: int,
-    iou: float,
+    groups: Sequence[int],
+    limits: Mapping[int, float],
     score_threshold: float | None,
     n_kept: int,
 ) -> Candidates:
-    """Keep the best boxes that no better box of their group overlaps.
+    """Keep the best boxes that no better box of their group overlaps; what `suppress` of the detectors does.
 
     Args:
         graph: Written to.
-        candidates: What to choose from.
-        n_groups: Groups are 0 to this minus 1.
-        iou: Boxes that overlap a better one by more vanish.
+        candidates: What to choose from; of equal scores the earlier is the better.
+        groups: Group of each class; boxes of different groups do not suppress each other.
+        limits: Group -> IoU; boxes that overlap a better one of the group by more vanish.
         score_threshold: Boxes at or below vanish; None = only those that hold nothing.
         n_kept: Rows of the result.
 
     Returns:
-        `n_kept` rows, highest score first; rows without a box have score `NOTHING` and group -1.
+        `n_kept` rows, highest score first; rows without a box have score `NOTHING` and class -1. Of equal scores the
+        one whose group comes first in `limits` is first.
     """
-    in_group = graph.op(
-        "Equal", graph.reshape(candidates.group, [1, -1]), graph.constant(np.arange(n_groups)[:, None], np.int64)
-    )
-    by_group = graph.op("Where", in_group, candidates.score, graph.constant(NOTHING, np.float32))
+    # A row that holds nothing takes the last class's group; its score keeps it out.
+    group = graph.op("Gather", graph.constant(list(groups), np.int64), candidates.class_id, axis=0)
+    boxes = graph.op("Unsqueeze", candidates.xyxy, graph.constant([0], np.int64))
     threshold = _ACCEPT_ZERO if score_threshold is None else score_threshold
-    selected = graph.op(
-        "NonMaxSuppression",
-        graph.op("Unsqueeze", candidates.xyxy, graph.constant([0], np.int64)),
-        graph.op("Unsqueeze", by_group, graph.constant([0], np.int64)),
-        graph.constant([n_kept], np.int64),
-        graph.constant([iou], np.float32),
-        graph.constant([threshold], np.float32),
-    )
-    position = graph.reshape(graph.columns(selected, 2, 3), [-1])
+    positions = []
+    # One suppression for neighbours in `limits` with the same limit: within it, groups are handled in this order.
+    for limit, items in groupby(limits, key=limits.__getitem__):
+        in_group = graph.op(
+            "Equal", graph.reshape(group, [1, -1]), graph.constant(np.array(list(items))[:, None], np.int64)
+        )
+        by_group = graph.op("Where", in_group, candidates.score, graph.constant(NOTHING, np.float32))
+        selected = graph.op(
+            "NonMaxSuppression",
+            boxes,
+            graph.op("Unsqueeze", by_group, graph.constant([0], np.int64)),
+            graph.constant([n_kept], np.int64),
+            graph.constant([limit], np.float32),
+            graph.constant([threshold], np.float32),
+        )
+        positions.append(graph.reshape(graph.columns(selected, 2, 3), [-1]))
+    position = graph.op("Concat", *positions, axis=0) if len(positions) > 1 else positions[0]
     padded = [
         graph.op("Concat", graph.op("Gather", values, position, axis=0), padding, axis=0)
         for values, padding in (
             (candidates.xyxy, graph.constant(np.zeros((n_kept, 4)), np.float32)),
             (candidates.score, graph.constant(np.full(n_kept, NOTHING), np.float32)),
-            (candidates.group, graph.constant(np.full(n_kept, -1), np.int64)),
+            (candidates.class_id, graph.constant(np.full(n_kept, -1), np.int64)),
         )
     ]
-    return _best(graph, Candidates(xyxy=padded[0], score=padded[1], group=padded[2]), n_kept)
+    return _best(graph, Candidates(xyxy=padded[0], score=padded[1], class_id=padded[2]), n_kept)
 
 
 def _best(graph: GraphWriter, rows: Candidates, n_kept: int) -> Candidates:
@@ -86,7 +96,7 @@ def _best(graph: GraphWriter, rows: Candidates, n_kept: int) -> Candidates:
     return Candidates(
         xyxy=graph.reshape(graph.op("Gather", rows.xyxy, position, axis=0), [n_kept, 4]),
         score=graph.reshape(score, [n_kept]),
-        group=graph.reshape(graph.op("Gather", rows.group, position, axis=0), [n_kept]),
+        class_id=graph.reshape(graph.op("Gather", rows.class_id, position, axis=0), [n_kept]),
     )
 
 
@@ -110,14 +120,14 @@ def write_outputs(graph: GraphWriter, found: Candidates, placement: PlacementVal
     corners = [graph.reshape(graph.columns(xyxy, i, i + 1), [n_rows]) for i in range(4)]
     has_area = graph.op("And", graph.op("Greater", corners[2], corners[0]), graph.op("Greater", corners[3], corners[1]))
     score = graph.op("Where", has_area, found.score, graph.constant(NOTHING, np.float32))
-    rows = _best(graph, Candidates(xyxy=xyxy, score=score, group=found.group), n_rows)
+    rows = _best(graph, Candidates(xyxy=xyxy, score=score, class_id=found.class_id), n_rows)
     holds = graph.op("GreaterOrEqual", rows.score, graph.constant(0, np.float32))
     count = graph.op(
         "ReduceSum", graph.op("Cast", holds, to=TensorProto.INT32), graph.constant([0], np.int64), keepdims=1
     )
     zero = graph.constant(0, np.float32)
     boxes = graph.op("Where", graph.reshape(holds, [n_rows, 1]), rows.xyxy, zero)
-    classes = graph.op("Where", holds, rows.group, graph.constant(-1, np.int64))
+    classes = graph.op("Where", holds, rows.class_id, graph.constant(-1, np.int64))
     return {
         "num_detections": graph.reshape(count, [1, 1]),
         "detection_boxes": graph.reshape(boxes, [1, n_rows, 4]),

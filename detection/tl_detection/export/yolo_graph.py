@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from tl_detection.detectors import yolo
+from tl_detection.detectors.suppression import overlap_limits
 from tl_detection.export.graph import GraphWriter
 from tl_detection.export.network import trace
 from tl_detection.export.postprocess import Candidates, write_suppression
@@ -54,11 +55,12 @@ def write_yolo(graph: GraphWriter, tensor: str, detector: yolo.YoloDetector) -> 
         module(example)  # the head lays its grid of points at the first call; from then on it is a constant
     model = trace(module, [example], ["xyxy", "score", "class_id"])
     xyxy, score, class_id = graph.inline(model, "network", [tensor])
+    groups = detector.label_space.groups
     return write_suppression(
         graph,
-        Candidates(xyxy=xyxy, score=score, group=class_id),
-        n_groups=len(detector.label_space),
-        iou=yolo.TWIN_IOU if detector.end_to_end else yolo.NMS_IOU,
+        Candidates(xyxy=xyxy, score=score, class_id=class_id),
+        groups=groups,
+        limits=overlap_limits(groups, yolo.TWIN_IOU if detector.end_to_end else yolo.NMS_IOU),
         score_threshold=yolo.SCORE_THRESHOLD,
         n_kept=detector.max_detections,
     )

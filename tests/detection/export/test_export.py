@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import torch
 from onnx import numpy_helper
 
 import tl_detection.export.export as exporting
+from tl_datasets.boxes import iou
 from tl_datasets.errors import DataError, UsageError, WeightsError
+from tl_datasets.label_space import LabelSpace
 from tl_detection.checkpoint import Checkpoint, file_fingerprint, load_checkpoint, save_checkpoint
-from tl_detection.detector import Detections
+from tl_detection.detector import Detections, Detector
+from tl_detection.detectors.faster_rcnn import FasterRcnnDetector, network_from_checkpoint
 from tl_detection.detectors.load import load_detector
 from tl_detection.detectors.onnx import OnnxDetector
 from tl_detection.detectors.yolo import YoloDetector
@@ -67,6 +72,80 @@ def test_end_to_end_head_without_checkpoint(lively_yolo, label_space, scene, tmp
         assert report.is_equal
 
 
+# Red and green of vehicle heads, and of pedestrian heads; and the same ids as classes that exclude nothing.
+HEADS = LabelSpace.model_validate(
+    {
+        "classes": {
+            "red": {"state": "red"},
+            "wait": {"state": "red", "pictogram": "pedestrian"},
+            "green": {"state": "green"},
+            "walk": {"state": "green", "pictogram": "pedestrian"},
+        }
+    }
+)
+APART = LabelSpace.model_validate(
+    {"classes": {word: {"pictogram": word} for word in ("circle", "tram", "bicycle", "pedestrian")}}
+)
+
+
+def plant_twins(layer: torch.nn.Module, first: int = 0, outputs: int = 1) -> None:
+    """Make three classes copies of the first one, each a little less sure, in a layer with `outputs` per class."""
+    for copy, less_sure in ((2, 0.001), (1, 0.002), (3, 0.003)):
+        for values in (layer.weight.data, layer.bias.data):
+            start, end = (first + copy) * outputs, (first + copy + 1) * outputs
+            values[start:end] = values[first * outputs : (first + 1) * outputs]
+        if outputs == 1:
+            layer.bias.data[first + copy] -= less_sure
+
+
+@pytest.fixture(params=["yolo26n", "yolo11n", "faster_rcnn"])
+def sees_twins(request, lively_yolo, faster_checkpoint) -> Callable[[LabelSpace], Detector]:
+    """A network that sees everything as red, green, wait and walk at once, the surest first."""
+    if request.param == "faster_rcnn":
+        checkpoint = load_checkpoint(faster_checkpoint)
+        network = network_from_checkpoint(checkpoint, "twins").eval()
+        plant_twins(network.roi_heads.box_predictor.cls_score, first=1)
+        plant_twins(network.roi_heads.box_predictor.bbox_pred, first=1, outputs=4)
+        size = int(checkpoint.model["width_px"]), int(checkpoint.model["height_px"])
+        return lambda space: FasterRcnnDetector(network, space, *size, torch.device("cpu"))
+    module, model = lively_yolo(request.param)
+    module.end2end = request.param == "yolo26n"
+    for branch in getattr(module.model[-1], "one2one_cv3" if module.end2end else "cv3"):
+        plant_twins(branch[-1])
+    if request.param == "yolo11n":  # its distances, which the fresh start made negative
+        module.model[-1].dfl.conv.weight.data[:] = torch.arange(16.0).view(1, 16, 1, 1)
+    module = module.eval().fuse(verbose=False)
+    return lambda space: YoloDetector(module, space, model, {})
+
+
+def states_on_one_lamp(found: Detections) -> tuple[int, int]:
+    """Pairs of boxes in one place: exclusive ones, and others."""
+    group = np.array(HEADS.groups)[found.class_id]
+    over = np.triu(iou(found.xyxy, found.xyxy) > 0.42, 1)  # beyond the limit, by more than rounding
+    exclusive = (group[:, None] == group) & (found.class_id[:, None] != found.class_id)
+    return int((over & exclusive).sum()), int((over & (group[:, None] != group)).sum())
+
+
+def test_a_lamp_in_two_states_is_exported_as_it_is_detected(sees_twins, scene):
+    detector, judge = sees_twins(HEADS), sees_twins(APART)
+    built = build_model(detector, {})
+    session = onnxruntime.InferenceSession(built.SerializeToString(), providers=["CPUExecutionProvider"])
+    exclusive = others = 0
+    for frame in (scene(192, 320, 1), scene(360, 640, 2)):
+        count, boxes, scores, classes = session.run(None, {"image": frame[None]})
+        n = int(count[0, 0])
+        found = Detections(xyxy=boxes[0, :n], score=scores[0, :n], class_id=classes[0, :n])
+        expected = detector.detect([frame])[0]
+        assert states_on_one_lamp(expected)[0] == states_on_one_lamp(found)[0] == 0
+        assert found.class_id.tolist() == expected.class_id.tolist()
+        np.testing.assert_allclose(found.xyxy, expected.xyxy, atol=0.02)
+        np.testing.assert_allclose(found.score, expected.score, atol=1e-3)
+        exclusive += states_on_one_lamp(judge.detect([frame])[0])[0]
+        others += states_on_one_lamp(found)[1]
+        assert set(found.class_id.tolist()) <= {0, 1}
+    assert exclusive > 10 and others > 5
+
+
 def test_outputs_follow_the_contract(yolo_export, scene):
     session = onnxruntime.InferenceSession(str(yolo_export.path), providers=["CPUExecutionProvider"])
     count, boxes, scores, classes = session.run(None, {"image": scene(100, 150, 0)[None]})
@@ -91,6 +170,8 @@ def test_file_says_what_it_is(yolo_export, yolo_checkpoint):
     everything = json.loads(entries["tl"])
     assert json.loads(entries["names"]) == ["red", "yellow", "green", "off"]
     assert [entry["state"] for entry in everything["classes"]] == ["red", "yellow", "green", "off"]
+    assert [entry["group"] for entry in everything["classes"]] == [0, 0, 0, 0]
+    assert "IoU over 0.4" in everything["suppression_rule"]
     assert entries["color_order"] == everything["color_order"] == "RGB"
     assert everything["input"] == {"width_px": 320, "height_px": 192}
     assert everything["run"] == "20260101-000000"

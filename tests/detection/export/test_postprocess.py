@@ -1,4 +1,4 @@
-"""Suppression against torchvision, and rows that hold nothing."""
+"""Suppression against torchvision and the detectors' own, and rows that hold nothing."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 from onnx import TensorProto, helper
 from torchvision.ops import batched_nms
 
+from tl_detection.detectors.suppression import STATE_IOU, overlap_limits, suppress
 from tl_detection.export.graph import IR_VERSION, OPSET, GraphWriter
 from tl_detection.export.postprocess import NOTHING, Candidates, write_outputs, write_suppression
 from tl_detection.export.preprocess import PlacementValues
@@ -29,17 +30,21 @@ def session_of(graph: GraphWriter, inputs: dict[str, tuple[int, list]], outputs:
     return onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
 
 
-def suppress(xyxy, score, group, *, iou=0.5, threshold=0.1, n_kept=20):
+# Each class by itself.
+BY_CLASS = {"groups": (0, 1, 2), "limits": dict.fromkeys(range(3), 0.5)}
+
+
+def suppressed(xyxy, score, class_id, *, groups, limits, threshold=0.1, n_kept=20):
     graph = GraphWriter("t")
     kept = write_suppression(
         graph,
-        Candidates(xyxy="xyxy", score="score", group="group"),
-        n_groups=3,
-        iou=iou,
+        Candidates(xyxy="xyxy", score="score", class_id="class_id"),
+        groups=groups,
+        limits=limits,
         score_threshold=threshold,
         n_kept=n_kept,
     )
-    for name in ("xyxy", "score", "group"):
+    for name in ("xyxy", "score", "class_id"):
         graph.rename(getattr(kept, name), f"kept_{name}")
     n = len(score)
     session = session_of(
@@ -47,15 +52,15 @@ def suppress(xyxy, score, group, *, iou=0.5, threshold=0.1, n_kept=20):
         {
             "xyxy": (TensorProto.FLOAT, [n, 4]),
             "score": (TensorProto.FLOAT, [n]),
-            "group": (TensorProto.INT64, [n]),
+            "class_id": (TensorProto.INT64, [n]),
         },
         {
             "kept_xyxy": (TensorProto.FLOAT, [n_kept, 4]),
             "kept_score": (TensorProto.FLOAT, [n_kept]),
-            "kept_group": (TensorProto.INT64, [n_kept]),
+            "kept_class_id": (TensorProto.INT64, [n_kept]),
         },
     )
-    return session.run(None, {"xyxy": xyxy, "score": score, "group": group})
+    return session.run(None, {"xyxy": xyxy, "score": score, "class_id": class_id})
 
 
 def random_boxes(n: int, seed: int):
@@ -68,44 +73,85 @@ def random_boxes(n: int, seed: int):
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("n_kept", [5, 20, 300])
 def test_keeps_what_torchvision_keeps(seed, n_kept):
-    xyxy, score, group = random_boxes(200, seed)
-    kept_xyxy, kept_score, kept_group = suppress(xyxy, score, group, n_kept=n_kept)
+    xyxy, score, class_id = random_boxes(200, seed)
+    kept_xyxy, kept_score, kept_class = suppressed(xyxy, score, class_id, **BY_CLASS, n_kept=n_kept)
     above = np.flatnonzero(score > 0.1)
-    tensors = [torch.from_numpy(values[above]) for values in (xyxy, score, group)]
+    tensors = [torch.from_numpy(values[above]) for values in (xyxy, score, class_id)]
     rows = above[batched_nms(*tensors, 0.5)[:n_kept].numpy()]
     n = len(rows)
     assert 0 < n <= n_kept
     np.testing.assert_array_equal(kept_xyxy[:n], xyxy[rows])
     np.testing.assert_array_equal(kept_score[:n], score[rows])
-    np.testing.assert_array_equal(kept_group[:n], group[rows])
+    np.testing.assert_array_equal(kept_class[:n], class_id[rows])
     assert (kept_score[n:] == NOTHING).all()
-    assert (kept_group[n:] == -1).all()
+    assert (kept_class[n:] == -1).all()
+
+
+# The group of each class, and by how much boxes of a class without a partner may overlap.
+EXCLUSIVE = {
+    "all classes exclude each other": ((0, 0, 0), 0.7),
+    "two of three": ((0, 1, 0), 0.3),
+    "two of three, and one limit": ((0, 1, 0), STATE_IOU),
+    "the last two": ((0, 1, 1), 0.6),
+    "none": ((0, 1, 2), 0.3),
+}
+
+
+@pytest.mark.parametrize(("groups", "class_iou"), EXCLUSIVE.values(), ids=EXCLUSIVE.keys())
+@pytest.mark.parametrize("levels", [None, 8], ids=["scores differ", "scores are often equal"])
+def test_keeps_what_the_detectors_keep_in_the_same_order(groups, class_iou, levels):
+    xyxy, score, class_id = random_boxes(200, 7)
+    if levels:
+        score = (np.ceil(score * levels) / levels).astype(np.float32)
+    limits = overlap_limits(groups, class_iou)
+    kept = suppressed(xyxy, score, class_id, groups=groups, limits=limits, threshold=None, n_kept=300)
+    tensors = [torch.from_numpy(values) for values in (xyxy, score, class_id)]
+    rows = suppress(*tensors, groups, class_iou).numpy()
+    assert 10 < len(rows) < 150
+    for values, wanted in zip(kept, (xyxy, score, class_id), strict=True):
+        np.testing.assert_array_equal(values[: len(rows)], wanted[rows])
+    assert (kept[1][len(rows) :] == NOTHING).all()
 
 
 def test_nothing_above_the_threshold_gives_rows_that_hold_nothing():
-    xyxy, score, group = random_boxes(10, 0)
-    _, kept_score, kept_group = suppress(xyxy, score * 0.05, group)
+    xyxy, score, class_id = random_boxes(10, 0)
+    _, kept_score, kept_class = suppressed(xyxy, score * 0.05, class_id, **BY_CLASS)
     assert (kept_score == NOTHING).all()
-    assert (kept_group == -1).all()
+    assert (kept_class == -1).all()
 
 
 def test_without_a_threshold_a_score_of_zero_counts_and_nothing_does_not():
     xyxy = np.array([[0, 0, 5, 5], [20, 20, 30, 30]], np.float32)
     score = np.array([0.0, NOTHING], np.float32)
-    _, kept_score, _ = suppress(xyxy, score, np.array([0, 1]), threshold=None, n_kept=3)
+    _, kept_score, _ = suppressed(xyxy, score, np.array([0, 1]), **BY_CLASS, threshold=None, n_kept=3)
     assert kept_score.tolist() == [0.0, NOTHING, NOTHING]
+
+
+def test_rows_without_a_class_are_no_rivals():
+    # The class -1 of an empty row would be the last one, whose boxes it must not touch.
+    xyxy = np.array([[0, 0, 5, 5], [0, 0, 5, 5]], np.float32)
+    kept = suppressed(
+        xyxy,
+        np.array([NOTHING, 0.2], np.float32),
+        np.array([-1, 2]),
+        groups=(0, 0, 0),
+        limits={0: 0.4},
+        threshold=None,
+        n_kept=2,
+    )
+    assert kept[2].tolist() == [2, -1]
 
 
 def test_outputs_are_in_the_frame_and_empty_rows_are_zero():
     graph = GraphWriter("t")
     placement = {"scale": 0.5, "left": 10.0, "top": 20.0, "frame_width": 200.0, "frame_height": 100.0}
     values = PlacementValues(**{name: graph.constant(value, np.float64) for name, value in placement.items()})
-    outputs = write_outputs(graph, Candidates(xyxy="xyxy", score="score", group="group"), values, 4)
+    outputs = write_outputs(graph, Candidates(xyxy="xyxy", score="score", class_id="class_id"), values, 4)
     for name, value in outputs.items():
         graph.rename(value, name)
     session = session_of(
         graph,
-        {"xyxy": (TensorProto.FLOAT, [4, 4]), "score": (TensorProto.FLOAT, [4]), "group": (TensorProto.INT64, [4])},
+        {"xyxy": (TensorProto.FLOAT, [4, 4]), "score": (TensorProto.FLOAT, [4]), "class_id": (TensorProto.INT64, [4])},
         {
             "num_detections": (TensorProto.INT32, [1, 1]),
             "detection_boxes": (TensorProto.FLOAT, [1, 4, 4]),
@@ -119,7 +165,7 @@ def test_outputs_are_in_the_frame_and_empty_rows_are_zero():
         {
             "xyxy": np.array([in_padding, inside, over_edge, [0, 0, 0, 0]], np.float32),
             "score": np.array([0.9, 0.8, 0.7, NOTHING], np.float32),
-            "group": np.array([0, 1, 2, -1]),
+            "class_id": np.array([0, 1, 2, -1]),
         },
     )
     assert count.tolist() == [[2]]
