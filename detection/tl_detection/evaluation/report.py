@@ -6,6 +6,7 @@ import json
 import logging
 import platform
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -33,6 +34,21 @@ __all__ = ["Progress", "Report", "SliceScores", "collect_detections", "evaluate"
 Progress = Callable[[int, int], None]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """What scoring gave.
+
+    Attributes:
+        report: The scores.
+        matched: The records behind them, for curves, intervals and other slices.
+        detections: One per frame of `matched.ground_truth`, in its order.
+    """
+
+    report: Report
+    matched: Matched
+    detections: list[Detections]
+
+
 def evaluate(
     source: Detector | Sequence[Detections],
     catalog: Catalog,
@@ -44,7 +60,31 @@ def evaluate(
     progress: Progress | None = None,
     batch_size: int = 8,
 ) -> Report:
-    """Score a detector or its detections on a catalog, overall and per condition.
+    """Score a detector or its detections on a catalog, overall and per condition; see `evaluate_whole`."""
+    return evaluate_whole(
+        source,
+        catalog,
+        label_space,
+        by=by,
+        model=model,
+        protocol=protocol,
+        progress=progress,
+        batch_size=batch_size,
+    ).report
+
+
+def evaluate_whole(
+    source: Detector | Sequence[Detections],
+    catalog: Catalog,
+    label_space: LabelSpace,
+    *,
+    by: Sequence[str] = CONDITIONS,
+    model: Mapping[str, str] | None = None,
+    protocol: CocoProtocol = COCO,
+    progress: Progress | None = None,
+    batch_size: int = 8,
+) -> Evaluation:
+    """Score a detector or its detections on a catalog, overall and per condition, and keep the records.
 
     Args:
         source: A detector, run on the frames that can be scored; or one `Detections` per frame of the catalog, in
@@ -70,7 +110,7 @@ def evaluate(
     overall = score(matched)
     if not overall.objects:
         logger.warning("%d frames hold no object of the label space: there is no score, only phantoms", len(truth))
-    return Report(
+    report = Report(
         overall=overall,
         slices=tuple(_score_slice(matched, item, overall.operating_scores) for item in slices),
         by=tuple(by),
@@ -83,6 +123,7 @@ def evaluate(
         frames_partial=truth.frames_partial,
         software=_software(),
     )
+    return Evaluation(report=report, matched=matched, detections=detections)
 
 
 def write_report(report: Report, out_dir: Path | str) -> list[Path]:

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tl_detection.evaluation.ground_truth import GroundTruth
 from tl_detection.evaluation.pairs import BoolArray, FloatArray, IntArray, group_bounds, overlapping
@@ -51,7 +50,7 @@ def find_stop_pairs(
     ground_truth: GroundTruth, frame_index: IntArray, class_id: IntArray, score: FloatArray, xyxy: FloatArray
 ) -> StopPairs:
     """Pair detections, given as columns, with the objects that mean stop."""
-    box = np.flatnonzero(_is_stop_object(ground_truth))
+    box = np.flatnonzero(is_stop_object(ground_truth))
     by_frame = np.argsort(frame_index, kind="stable")
     start, stop = group_bounds(frame_index[by_frame], ground_truth.frame_index[box])
     no_crowd = np.zeros(len(by_frame), np.bool_)
@@ -65,20 +64,28 @@ def count_red_as_green(
     ground_truth: GroundTruth, pairs: StopPairs, frame_mask: BoolArray, operating_scores: Sequence[float]
 ) -> RedAsGreen | None:
     """Count over the frames of a mask; None where no class means stop, or none means go."""
-    means_go = np.array(ground_truth.means_go)
-    if not any(ground_truth.means_stop) or not means_go.any():
+    if not any(ground_truth.means_stop) or not any(ground_truth.means_go):
         return None
     in_mask = frame_mask[ground_truth.frame_index]
-    counts = in_mask[pairs.box] & (pairs.score >= np.asarray(operating_scores)[pairs.class_id])
-    # Pairs of one object come best-scored first.
-    _, first = np.unique(pairs.box[counts], return_index=True)
+    box, is_green = verdicts(ground_truth, pairs, operating_scores)
     return RedAsGreen(
-        objects=int((_is_stop_object(ground_truth) & in_mask).sum()),
-        detected=len(first),
-        as_green=int(means_go[pairs.class_id[counts][first]].sum()),
+        objects=int((is_stop_object(ground_truth) & in_mask).sum()),
+        detected=int(in_mask[box].sum()),
+        as_green=int((is_green & in_mask[box]).sum()),
     )
 
 
-def _is_stop_object(ground_truth: GroundTruth) -> NDArray[np.bool_]:
+def verdicts(
+    ground_truth: GroundTruth, pairs: StopPairs, operating_scores: Sequence[float]
+) -> tuple[IntArray, BoolArray]:
+    """(K,) the objects that mean stop on which something was detected, and (K,) true where that says green."""
+    counts = pairs.score >= np.asarray(operating_scores)[pairs.class_id]
+    # Pairs of one object come best-scored first.
+    box, first = np.unique(pairs.box[counts], return_index=True)
+    return box, np.array(ground_truth.means_go)[pairs.class_id[counts][first]]
+
+
+def is_stop_object(ground_truth: GroundTruth) -> BoolArray:
+    """(N,) true for the objects, not ignore areas, of classes that mean stop."""
     stop_classes = np.flatnonzero(ground_truth.means_stop)
     return np.isin(ground_truth.class_id, stop_classes) & ~ground_truth.is_ignored
