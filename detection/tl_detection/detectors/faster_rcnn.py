@@ -1,40 +1,39 @@
 """Faster R-CNN of torchvision: how it is built from a checkpoint's description, and as a detector.
 
-Nothing is ever downloaded. The pyramid begins at stride 4 (P2), where small lights live, and has only the levels that
-carry anchors. Frames arrive letterboxed to one size, so the network only normalises. Torchvision counts the background
-as class 0; the offset is added and taken off in this file and in its trainer.
+Nothing is ever downloaded. Frames arrive letterboxed to one size, so the network only normalises. Torchvision counts
+the background as class 0; the offset is added and taken off in this file and in its trainer.
 """
 
 from __future__ import annotations
 
-import math
-from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import nn
-from torchvision.models import mobilenet_v3_large, resnet18, resnet50
-from torchvision.models._utils import IntermediateLayerGetter
 from torchvision.models.detection import FasterRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
-from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+from torchvision.models.detection.faster_rcnn import FastRCNNConvFCHead, FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import RPNHead
-from torchvision.ops import FrozenBatchNorm2d, MultiScaleRoIAlign
-from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork, LastLevelMaxPool
+from torchvision.ops import MultiScaleRoIAlign
 
 from tl_datasets.errors import WeightsError
 from tl_datasets.label_space import LabelSpace
 from tl_detection.checkpoint import Checkpoint
 from tl_detection.detector import Detections, Image
+from tl_detection.detectors.pyramid import LEVELS, build_backbone, make_norm, norm_of_heads
+from tl_detection.detectors.suppression import suppress
 from tl_detection.detectors.torch_frames import to_batch, to_detections
 
 # Lowest score that is reported: average precision needs the tail.
 SCORE_THRESHOLD = 0.01
+# Boxes of one class that overlap a better one by more vanish.
+NMS_IOU = 0.5
 # Mean and deviation of ImageNet's RGB in [0, 1], which backbones with weights were trained with.
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-_LEVELS = ("0", "1", "2", "3", "pool")
+# Cells per side that each proposal is pooled to.
+_POOLED = 7
 _IMAGES_AT_ONCE = 8
 
 
@@ -109,63 +108,32 @@ class FullPrecisionPredictor(FastRCNNPredictor):
         return scores.float(), offsets.float()
 
 
-class PyramidBackbone(nn.Module):
-    """A backbone with a feature pyramid from stride 4 on."""
-
-    def __init__(
-        self,
-        body: nn.Module,
-        stages: dict[str, str],
-        in_channels: list[int],
-        out_channels: int,
-        levels: int,
-        norm: Callable[[int], nn.Module] | None,
-    ):
-        super().__init__()
-        self.body = IntermediateLayerGetter(body, stages)
-        self.fpn = FeaturePyramidNetwork(in_channels, out_channels, extra_blocks=LastLevelMaxPool(), norm_layer=norm)
-        self.out_channels = out_channels
-        self.levels = _LEVELS[:levels]
-
-    def forward(self, images: torch.Tensor) -> OrderedDict[str, torch.Tensor]:
-        """Give the levels that carry anchors, finest first."""
-        features = self.fpn(self.body(images))
-        return OrderedDict((name, features[name]) for name in self.levels)
-
-
-def group_norm(channels: int) -> nn.GroupNorm:
-    """Group norm with 32 groups, or the most that divide the channels."""
-    return nn.GroupNorm(math.gcd(32, channels), channels)
-
-
-_NORMS: dict[str, Callable[[int], nn.Module]] = {
-    "group": group_norm,
-    "batch": nn.BatchNorm2d,
-    "frozen": FrozenBatchNorm2d,
-}
-
-
 def build_faster_rcnn(model: Mapping[str, Any], n_classes: int) -> FasterRCNN:
     """Build the network with start values.
 
     Args:
-        model: As a checkpoint holds it: `backbone` (resnet50, resnet18, mobilenet_v3_large), `norm` (group, batch,
-            frozen), `anchor_sizes` (per level, network pixels), `anchor_ratios` (height / width), `fpn_channels`,
-            `box_head_size`, `max_detections`, `trainable_layers` (None = all). `width_px` and `height_px` do not change
-            the network.
+        model: As a checkpoint holds it: `backbone` (one of `BODIES`), `norm` (group, batch, frozen), `anchor_sizes`
+            (per level, network pixels), `anchor_ratios` (height / width), `fpn_channels`, `box_head_size`,
+            `max_detections`; where they differ from what they were first, `version` (of the heads, 1 or 2; 1),
+            `head_norm` (see `norm_of_heads`) and `norm_eps` (1e-5). Other words do not change the network.
         n_classes: Without background.
 
     Returns:
         A network that takes (B, 3, H, W) RGB in [0, 1] and, in training, targets with `boxes` and 1-based `labels`.
+
+    Raises:
+        KeyError, TypeError, ValueError: The description cannot be used.
     """
+    version = model.get("version", 1)
+    if version not in (1, 2) or (version == 2 and not model["backbone"].startswith("resnet")):
+        raise ValueError(f"version {version} of {model['backbone']}: expected 1, or 2 of a ResNet")
     sizes = tuple(tuple(float(size) for size in level) for level in model["anchor_sizes"])
     ratios = (tuple(float(ratio) for ratio in model["anchor_ratios"]),) * len(sizes)
-    backbone = _backbone(model, len(sizes))
-    pooled = 7
+    backbone = build_backbone(model, len(sizes))
     network = FasterRCNN(
         backbone,
         rpn_anchor_generator=FittedAnchorGenerator(sizes, ratios),
-        rpn_head=FullPrecisionRpnHead(backbone.out_channels, len(sizes[0]) * len(ratios[0])),
+        rpn_head=FullPrecisionRpnHead(backbone.out_channels, len(sizes[0]) * len(ratios[0]), conv_depth=version),
         # Two thousand proposals are for crowded scenes of eighty classes; a road scene has a few dozen lights.
         rpn_pre_nms_top_n_train=1000,
         rpn_pre_nms_top_n_test=1000,
@@ -174,11 +142,11 @@ def build_faster_rcnn(model: Mapping[str, Any], n_classes: int) -> FasterRCNN:
         # Torchvision's 0.7 leaves the smallest lights without a positive anchor.
         rpn_fg_iou_thresh=0.5,
         rpn_bg_iou_thresh=0.3,
-        box_roi_pool=MultiScaleRoIAlign(list(_LEVELS[: min(len(sizes), 4)]), output_size=pooled, sampling_ratio=2),
-        box_head=TwoMLPHead(backbone.out_channels * pooled**2, int(model["box_head_size"])),
+        box_roi_pool=MultiScaleRoIAlign(list(LEVELS[: min(len(sizes), 4)]), output_size=_POOLED, sampling_ratio=2),
+        box_head=_box_head(model, backbone.out_channels),
         box_predictor=FullPrecisionPredictor(int(model["box_head_size"]), n_classes + 1),
         box_score_thresh=SCORE_THRESHOLD,
-        box_nms_thresh=0.5,
+        box_nms_thresh=NMS_IOU,
         box_detections_per_img=int(model["max_detections"]),
         box_batch_size_per_image=256,
     )
@@ -186,33 +154,12 @@ def build_faster_rcnn(model: Mapping[str, Any], n_classes: int) -> FasterRCNN:
     return network
 
 
-def _backbone(model: Mapping[str, Any], levels: int) -> PyramidBackbone:
-    name, norm_name = model["backbone"], model["norm"]
-    norm = _NORMS[norm_name]
-    if name == "mobilenet_v3_large":
-        body = mobilenet_v3_large(weights=None, norm_layer=norm).features
-        # The last block of each stride; the classifier's widening to 960 channels is left out.
-        stages = {"3": "0", "6": "1", "12": "2", "15": "3"}
-        in_channels = [24, 40, 112, 160]
-        parts = [("0.", "1."), ("2.", "3."), ("4.", "5.", "6."), tuple(f"{i}." for i in range(7, 13))]
-        parts.append(("13.", "14.", "15."))
-    else:
-        # A residual branch that begins at zero lets deep group-norm networks start from scratch.
-        make = resnet18 if name == "resnet18" else resnet50
-        body = make(weights=None, norm_layer=norm, zero_init_residual=norm_name == "group")
-        stages = {f"layer{number}": str(number - 1) for number in (1, 2, 3, 4)}
-        in_channels = [64, 128, 256, 512] if name == "resnet18" else [256, 512, 1024, 2048]
-        parts = [("conv1.", "bn1."), *((f"layer{number}.",) for number in (1, 2, 3, 4))]
-    trainable = model.get("trainable_layers")
-    frozen = (
-        tuple(prefix for part in parts[: len(parts) - min(trainable, len(parts))] for prefix in part)
-        if (trainable is not None)
-        else ()
-    )
-    for parameter_name, parameter in body.named_parameters():
-        parameter.requires_grad_(not parameter_name.startswith(frozen) if frozen else True)
-    pyramid_norm = None if norm_name == "frozen" else norm
-    return PyramidBackbone(body, stages, in_channels, int(model["fpn_channels"]), levels, pyramid_norm)
+def _box_head(model: Mapping[str, Any], channels: int) -> nn.Module:
+    width = int(model["box_head_size"])
+    if model.get("version", 1) == 1:
+        return TwoMLPHead(channels * _POOLED**2, width)
+    norm = make_norm(norm_of_heads(model), model.get("norm_eps"))
+    return FastRCNNConvFCHead((channels, _POOLED, _POOLED), [channels] * 4, [width], norm)
 
 
 class FasterRcnnDetector:
@@ -256,12 +203,14 @@ class FasterRcnnDetector:
             WeightsError: The weights do not fit the description.
         """
         network = network_from_checkpoint(checkpoint, source)
+        version = checkpoint.model.get("version", 1)
         description = {
             "engine": "torchvision Faster R-CNN",
-            "architecture": f"{checkpoint.model['backbone']} with feature pyramid",
+            "architecture": f"{checkpoint.model['backbone']} with feature pyramid"
+            + (f", version {version}" if version > 1 else ""),
             "input": f"{checkpoint.model['width_px']}x{checkpoint.model['height_px']}",
             "weights": source,
-            **{key: str(checkpoint.meta[key]) for key in ("run", "name", "epoch") if key in checkpoint.meta},
+            **checkpoint.origin,
         }
         return cls(
             network.to(device).eval(),
@@ -300,9 +249,17 @@ class FasterRcnnDetector:
     def _detect(self, images: Sequence[Image]) -> list[Detections]:
         batch, placements = to_batch(images, self.width_px, self.height_px, self.device)
         return [
-            to_detections(found["boxes"], found["scores"], found["labels"] - 1, placement, image)
+            to_detections(*self._select(found), placement, image)
             for found, placement, image in zip(self.network(batch), placements, images, strict=True)
         ]
+
+    def _select(self, found: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Give a lamp that torchvision found in several states its best one; (N, 4) xyxy, (N,) score, (N,) class id."""
+        # Of equal scores the lower class is the better, as in an exported file.
+        order = found["labels"].argsort(stable=True)
+        xyxy, score, class_id = found["boxes"][order], found["scores"][order], found["labels"][order] - 1
+        keep = suppress(xyxy, score, class_id, self._label_space.groups, NMS_IOU)
+        return xyxy[keep], score[keep], class_id[keep]
 
 
 def network_from_checkpoint(checkpoint: Checkpoint, source: str) -> FasterRCNN:

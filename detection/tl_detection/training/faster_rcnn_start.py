@@ -1,73 +1,129 @@
-"""What a Faster R-CNN starts from: its description with anchors fitted to the data, and weights of a file."""
+"""What a Faster R-CNN starts from: a description with anchors fitted to the data, weights of a file, frozen stages."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torchvision.models.detection import FasterRCNN
 
-from tl_datasets.errors import WeightsError
-from tl_detection.checkpoint import load_checkpoint, transfer_state
+from tl_datasets.errors import ConfigError, WeightsError
+from tl_detection.checkpoint import transfer_state
 from tl_detection.config import FasterRcnnConfig
+from tl_detection.detectors.pyramid import BODIES, HEAD_STAGE, PyramidBackbone, norm_of_heads
 from tl_detection.training.anchors import DEFAULT_ANCHORS, Anchors, anchor_coverage, fit_anchors, network_boxes
+from tl_detection.training.class_transfer import log_classes, match_classes
 from tl_detection.training.data import TrainingData
+from tl_detection.training.faster_rcnn_weights import StartWeights, read_backbone, read_start_weights
 
 logger = logging.getLogger(__name__)
 
 # Channels of the pyramid and width of the box head. Nearly all work of a light network at stride 4 is in the pyramid:
 # halving it makes a ResNet-18 step 2.5 times faster (measured on two CPU cores, 1024x448).
-_HEADS = {"resnet50": (256, 1024), "resnet18": (128, 512), "mobilenet_v3_large": (128, 512)}
-# Torchvision's ImageNet state dicts, for the message when none is at hand.
-_BACKBONE_FILES = {
-    "resnet50": "resnet50-11ad3fa6.pth",
-    "resnet18": "resnet18-f37072fd.pth",
-    "mobilenet_v3_large": "mobilenet_v3_large-5c1a4163.pth",
+_HEADS = {
+    "resnet50": (256, 1024),
+    "resnet18": (128, 512),
+    "mobilenet_v3_large": (128, 512),
+    "mobilenet_v3_small": (128, 512),
 }
+# Torchvision freezes as many: 3 of 5 stages learn.
+_FROZEN_WITH_WEIGHTS = 2
+# What torchvision's MobileNets were trained with on ImageNet; its ResNets with torch's own.
+_MOBILENET_EPS = 1e-3
 
 
 def describe_model(settings: FasterRcnnConfig, data: TrainingData) -> dict[str, Any]:
-    """What `build_faster_rcnn` needs, as a checkpoint holds it; logs how well the anchors cover the training boxes."""
+    """What `build_faster_rcnn` needs, as a checkpoint holds it; logs how well the anchors cover the training boxes.
+
+    Raises:
+        ConfigError: Settings contradict each other.
+        WeightsError: `weights` is missing, damaged, or of another network than the settings say.
+    """
+    _require_agreement(settings)
     boxes = network_boxes(data.train, settings.input.width_px, settings.input.height_px)
     fpn_channels, box_head_size = _HEADS[settings.backbone]
     description: dict[str, Any] = {
         "backbone": settings.backbone,
+        "version": settings.version,
         "norm": settings.norm,
         "width_px": settings.input.width_px,
         "height_px": settings.input.height_px,
         "fpn_channels": fpn_channels,
         "box_head_size": box_head_size,
         "max_detections": settings.max_detections,
-        "trainable_layers": _trainable_layers(settings),
     }
-    anchors = fit_anchors(boxes) if settings.anchors == "fit" else DEFAULT_ANCHORS
-    description |= {"anchor_sizes": [list(level) for level in anchors.sizes], "anchor_ratios": list(anchors.ratios)}
+    description["head_norm"] = norm_of_heads(description)
     if settings.weights is not None:
-        # The proposals of a trained network are relative to the anchors that it was trained with.
-        former = load_checkpoint(settings.weights, kind="faster_rcnn").model
-        kept = ("backbone", "fpn_channels", "box_head_size", "anchor_sizes", "anchor_ratios")
-        description |= {key: former[key] for key in kept}
-        if former["backbone"] != settings.backbone:
-            raise WeightsError(
-                f"{settings.weights}: has the backbone {former['backbone']}; set model.backbone={former['backbone']}"
-            )
-        if former["norm"] != settings.norm:
-            raise WeightsError(
-                f"{settings.weights}: has the norm '{former['norm']}', its weights mean nothing in another; "
-                f"set model.norm={former['norm']}"
-            )
+        description |= _as_in_file(settings, settings.weights)
+    elif settings.weights_backbone is not None and settings.backbone.startswith("mobilenet"):
+        description["norm_eps"] = _MOBILENET_EPS
+    # The proposals of a trained network are relative to the anchors that it was trained with.
+    if "anchor_sizes" in description:
         anchors = Anchors(
-            sizes=tuple(tuple(level) for level in former["anchor_sizes"]), ratios=tuple(former["anchor_ratios"])
+            sizes=tuple(tuple(level) for level in description["anchor_sizes"]),
+            ratios=tuple(description["anchor_ratios"]),
         )
+    else:
+        anchors = fit_anchors(boxes) if settings.anchors == "fit" else DEFAULT_ANCHORS
+        description |= {"anchor_sizes": [list(level) for level in anchors.sizes], "anchor_ratios": list(anchors.ratios)}
+    _say_coverage(boxes, anchors)
+    return description
+
+
+def _require_agreement(settings: FasterRcnnConfig) -> None:
+    faults = []
+    if settings.version == 2 and not settings.backbone.startswith("resnet"):
+        faults.append(f"version: 2 is for ResNets, the backbone is {settings.backbone}; set model.version: 1")
+    if settings.weights is not None and settings.weights_backbone is not None:
+        faults.append("weights: holds a backbone already; choose model.weights or model.weights_backbone")
+    if settings.classes_from and settings.weights is None:
+        faults.append("classes_from: names classes of a file, but there is none; set model.weights")
+    if faults:
+        raise ConfigError("model", faults)
+    if settings.frozen_stages and settings.weights is None and settings.weights_backbone is None:
+        logger.warning(
+            "the first %d stages of the backbone stay as they are drawn at random; "
+            "give weights or weights_backbone, or set model.frozen_stages=0",
+            settings.frozen_stages,
+        )
+
+
+def _as_in_file(settings: FasterRcnnConfig, path: Path) -> dict[str, Any]:
+    """What of a description the weights of a file decide."""
+    former = read_start_weights(path, settings.backbone, settings.version).model
+    for word, what in (("backbone", settings.backbone), ("version", settings.version)):
+        there = former.get(word, 1)
+        if there != what:
+            raise WeightsError(f"{path}: has the {word} {there}, not {what}; set model.{word}={there}")
+    # Frozen statistics are those of batch norm; group norm has none.
+    if (former["norm"] == "group") != (settings.norm == "group"):
+        norms = "group" if former["norm"] == "group" else "frozen (or batch)"
+        raise WeightsError(
+            f"{path}: has the norm '{former['norm']}', its weights mean nothing in another; set model.norm={norms}"
+        )
+    kept = {
+        key: former[key]
+        for key in ("fpn_channels", "box_head_size", "anchor_sizes", "anchor_ratios", "norm_eps")
+        if key in former
+    }
+    # Frozen, the file has variances to divide by; in a batch a channel may have none.
+    if settings.norm == "batch" and kept.get("norm_eps") == 0:
+        del kept["norm_eps"]
+    head_norm = norm_of_heads(former)
+    return {**kept, "head_norm": settings.norm if head_norm in ("batch", "frozen") else head_norm}
+
+
+def _say_coverage(boxes: NDArray[np.floating], anchors: Anchors) -> None:
     usable, good = anchor_coverage(boxes, anchors)
-    height = np.quantile(boxes[:, 1], (0.05, 0.5, 0.95))
     logger.info(
         "boxes are %.0f / %.0f / %.0f px high in the network (5 / 50 / 95 %%); anchors of %s px, ratios %s: "
         "%.0f %% of the boxes have one with IoU 0.5, %.0f %% with 0.7",
-        *height,
+        *np.quantile(boxes[:, 1], (0.05, 0.5, 0.95)),
         ", ".join(f"{size:g}" for size in sorted({size for level in anchors.sizes for size in level})),
         ", ".join(f"{ratio:g}" for ratio in anchors.ratios),
         100 * usable,
@@ -78,29 +134,19 @@ def describe_model(settings: FasterRcnnConfig, data: TrainingData) -> dict[str, 
             "only %.0f %% of the boxes have an anchor with IoU 0.5; set model.anchors=fit or a larger model.input",
             100 * usable,
         )
-    return description
 
 
 def load_start_weights(model: FasterRCNN, settings: FasterRcnnConfig, data: TrainingData) -> None:
     """Copy the weights that the configuration names, if any, into a new model.
 
     Raises:
+        ConfigError: `classes_from` names a class that is not there.
         WeightsError: The file is missing, foreign or of another architecture.
     """
     if settings.weights is not None:
-        former = load_checkpoint(settings.weights, kind="faster_rcnn")
-        names = data.label_space.names
-        state, new = copy_class_rows(model, former.state, names, former.label_space.names)
-        transfer_state(model, state, str(settings.weights))
-        kept = [name for name in names if name not in new]
-        logger.info(
-            "%s: classes kept: %s; classes that start anew: %s",
-            settings.weights,
-            ", ".join(kept) or "none",
-            ", ".join(new) or "none",
-        )
+        _load_detector(model, settings, read_start_weights(settings.weights, settings.backbone, settings.version), data)
     elif settings.weights_backbone is not None:
-        state = _backbone_state(settings.weights_backbone, settings.backbone)
+        state = _with_counters(read_backbone(settings.weights_backbone, settings.backbone))
         transfer_state(model.backbone.body, state, str(settings.weights_backbone))  # type: ignore[arg-type]
         if settings.norm == "group":
             logger.warning(
@@ -110,56 +156,97 @@ def load_start_weights(model: FasterRCNN, settings: FasterRcnnConfig, data: Trai
             )
 
 
+def _load_detector(model: FasterRCNN, settings: FasterRcnnConfig, start: StartWeights, data: TrainingData) -> None:
+    names = data.label_space.names
+    sources = match_classes(names, start.names, settings.classes_from, start.path)
+    state = copy_class_rows(
+        model, start.state, {names.index(own): start.names.index(former) for own, former in sources.items()}
+    )
+    _, missing = transfer_state(model, _with_counters(state), str(start.path))
+    log_classes(names, sources, start.path)
+    proposals = "rpn.head.cls_logits.bias"
+    if proposals in missing:
+        logger.info(
+            "%s: what it proposes starts anew (%d tensors): %d anchors at each place, the file has %d; "
+            "model.anchors=default would keep it",
+            start.path,
+            sum(name.startswith("rpn.") for name in missing),
+            len(model.state_dict()[proposals]),
+            len(start.state[proposals]),
+        )
+
+
 def copy_class_rows(
-    model: FasterRCNN, state: dict[str, torch.Tensor], own: tuple[str, ...], former: tuple[str, ...]
-) -> tuple[dict[str, torch.Tensor], list[str]]:
+    model: FasterRCNN, state: Mapping[str, torch.Tensor], rows: Mapping[int, int]
+) -> dict[str, torch.Tensor]:
     """Fit the last layer of other weights to this model's classes.
 
     Args:
         model: Gives the start values of new classes.
         state: State dict of a model with other classes; not changed.
-        own: Class names of `model`.
-        former: Class names behind `state`.
+        rows: 0-based class of `model` -> class behind `state` that it takes its row from.
 
     Returns:
-        A state dict in which classes of the same name, and the background, keep their rows; and the new names.
+        A state dict in which these classes, and the background, have the rows of `state`.
     """
     fitted = dict(state)
     start = model.state_dict()
-    pairs = [(0, 0)] + [(own.index(name) + 1, former.index(name) + 1) for name in own if name in former]
-    for layer, rows in (("cls_score", 1), ("bbox_pred", 4)):
+    pairs = [(0, 0), *((own + 1, former + 1) for own, former in rows.items())]
+    for layer, width in (("cls_score", 1), ("bbox_pred", 4)):
         for kind in ("weight", "bias"):
             name = f"roi_heads.box_predictor.{layer}.{kind}"
             value = start[name].clone()
             if state[name].shape[1:] != value.shape[1:]:
                 continue
             for to, source in pairs:
-                value[to * rows : (to + 1) * rows] = state[name][source * rows : (source + 1) * rows]
+                value[to * width : (to + 1) * width] = state[name][source * width : (source + 1) * width]
             fitted[name] = value
-    return fitted, [name for name in own if name not in former]
+    return fitted
 
 
-def _backbone_state(path: Path, backbone: str) -> dict[str, torch.Tensor]:
-    wanted = _BACKBONE_FILES[backbone]
-    source = f"torchvision's ImageNet weights for {backbone} ({wanted} from download.pytorch.org/models)"
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise WeightsError(
-            f"{path}: no such file; expected {source}, to be fetched on a machine with network and copied here"
-        ) from error
-    # A pickle of anything else raises a dozen kinds of errors.
-    except Exception as error:
-        raise WeightsError(f"{path}: not a state dict, or cut off; expected {source}") from error
-    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise WeightsError(f"{path}: not a state dict; expected {source}")
-    # MobileNet's body is its `features`.
-    return {name.removeprefix("features."): value for name, value in state.items()}
+def _with_counters(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Add what batch norm counts beside its statistics; frozen norms, and older files, do not have it."""
+    counters = {
+        name.replace("running_mean", "num_batches_tracked"): torch.tensor(0)
+        for name in state
+        if name.endswith("running_mean")
+    }
+    return {**counters, **state}
 
 
-def _trainable_layers(settings: FasterRcnnConfig) -> int | None:
-    if settings.trainable_layers is not None:
-        return settings.trainable_layers
+def n_frozen_stages(settings: FasterRcnnConfig) -> int:
+    """How many stages of the backbone do not learn."""
+    if settings.frozen_stages is not None:
+        return settings.frozen_stages
     # Group norm on weights of batch norm must learn in every layer.
     has_weights = settings.weights is not None or (settings.weights_backbone is not None and settings.norm != "group")
-    return 3 if has_weights else None
+    return _FROZEN_WITH_WEIGHTS if has_weights else 0
+
+
+def freeze_stages(network: FasterRCNN, stages: int) -> None:
+    """Stop the first stages of a backbone from learning, weights and the statistics of batch norm alike.
+
+    Args:
+        network: From `build_faster_rcnn`; changed in place. Modes that are set later leave these stages in evaluation.
+        stages: 0 to 5: the stem, then one for each further halving of the picture.
+    """
+    backbone = network.backbone
+    if not isinstance(backbone, PyramidBackbone):
+        raise TypeError(f"{type(backbone).__name__}: expected a network of build_faster_rcnn")
+    backbone.freeze(stages)
+
+
+def stage_of(parameter_name: str, backbone: str) -> int:
+    """The stage of a backbone that a parameter of the network belongs to, for learning rates by layer.
+
+    Args:
+        parameter_name: As `named_parameters` of a network of `build_faster_rcnn` gives it.
+        backbone: Name of the backbone.
+
+    Returns:
+        0 (stem) to 4, or 5 for pyramid and heads.
+    """
+    top, part, module, *_ = parameter_name.split(".")
+    if (top, part) != ("backbone", "body"):
+        return HEAD_STAGE
+    return next(number for number, parts in enumerate(BODIES[backbone].stages) if module in parts)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torchvision.models.detection import fasterrcnn_resnet50_fpn_v2
 from torchvision.ops import FrozenBatchNorm2d
 
 from tl_datasets.errors import WeightsError
@@ -33,7 +34,6 @@ def description(**changed: Any) -> dict[str, Any]:
         "fpn_channels": 32,
         "box_head_size": 32,
         "max_detections": 20,
-        "trainable_layers": None,
     }
     return base | changed
 
@@ -60,25 +60,80 @@ def checkpoint(network) -> Checkpoint:
     )
 
 
-@pytest.mark.parametrize("backbone", ["resnet18", "resnet50", "mobilenet_v3_large"])
+NETWORKS = [
+    *((backbone, version) for backbone in ("resnet18", "resnet50") for version in (1, 2)),
+    ("mobilenet_v3_large", 1),
+    ("mobilenet_v3_small", 1),
+]
+
+
+@pytest.mark.parametrize(("backbone", "version"), NETWORKS)
 @pytest.mark.parametrize(
     ("norm", "expected"), [("group", nn.GroupNorm), ("batch", nn.BatchNorm2d), ("frozen", FrozenBatchNorm2d)]
 )
-def test_every_backbone_begins_at_stride_four_and_downloads_nothing(backbone, norm, expected, monkeypatch):
+def test_every_network_learns_from_lights_and_from_none(backbone, version, norm, expected, monkeypatch):
     def refuse(*_: Any, **__: Any):
         raise AssertionError("a connection was tried")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(torch.hub, "load_state_dict_from_url", refuse)
-    network = build_faster_rcnn(description(backbone=backbone, norm=norm), 2)
+    torch.manual_seed(0)
+    network = build_faster_rcnn(description(backbone=backbone, norm=norm, version=version), 2).train()
+    assert norms_of(network.backbone.body) == {expected}
+    # Statistics that a file has not cannot be frozen.
+    new_parts = {expected} if norm != "frozen" else {nn.GroupNorm} if version == 2 else set()
+    assert norms_of(network.backbone.fpn) == new_parts
+    assert norms_of(network.roi_heads.box_head) == (new_parts if version == 2 else set())
+    images = torch.rand(2, 3, 64, 128)
+    no_light = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)}
+    for what in (targets(2), [*targets(1), no_light], [no_light, no_light]):
+        network.zero_grad()
+        losses = network(images, what)
+        assert set(losses) == {"loss_classifier", "loss_box_reg", "loss_objectness", "loss_rpn_box_reg"}
+        assert all(torch.isfinite(loss) for loss in losses.values())
+        sum(losses.values()).backward()
+        for name, parameter in network.named_parameters():
+            # Two of four levels carry anchors; the others' outputs have no part in the loss.
+            unused = name.startswith(("backbone.fpn.layer_blocks.2.", "backbone.fpn.layer_blocks.3."))
+            assert parameter.requires_grad != unused, name
+            assert (parameter.grad is None) == unused, name
+            assert unused or torch.isfinite(parameter.grad).all(), name
+
+
+def norms_of(module: nn.Module) -> set[type[nn.Module]]:
     kinds = (nn.GroupNorm, nn.BatchNorm2d, FrozenBatchNorm2d)
-    assert {kind for kind in kinds if any(isinstance(module, kind) for module in network.modules())} == {expected}
-    assert any(isinstance(module, expected) for module in network.backbone.fpn.modules()) == (norm != "frozen")
-    features = network.backbone(torch.zeros(2, 3, 64, 128))
-    assert [tuple(value.shape[-2:]) for value in features.values()] == [(16, 32), (8, 16)]
-    losses = network.train()(torch.rand(2, 3, 64, 128), targets(2))
-    assert set(losses) == {"loss_classifier", "loss_box_reg", "loss_objectness", "loss_rpn_box_reg"}
-    sum(losses.values()).backward()
+    return {kind for kind in kinds if any(isinstance(part, kind) for part in module.modules())}
+
+
+@pytest.mark.parametrize(("backbone", "version"), NETWORKS)
+def test_the_pyramid_begins_at_stride_four(backbone, version):
+    sizes = [[8.0], [16.0], [32.0], [64.0], [128.0]]
+    network = build_faster_rcnn(description(backbone=backbone, version=version, anchor_sizes=sizes), 2).eval()
+    features = network.backbone(torch.zeros(1, 3, 64, 128))
+    assert [tuple(value.shape[1:]) for value in features.values()] == [
+        (32, 64 // stride, 128 // stride) for stride in (4, 8, 16, 32, 64)
+    ]
+
+
+@pytest.mark.parametrize("norm", ["group", "batch"])
+def test_the_second_version_survives_a_batch_without_proposals(norm):
+    # Where all proposals lie in ignore areas the box head gets none: its statistics must stay finite.
+    head = build_faster_rcnn(description(version=2, norm=norm), 2).train().roi_heads.box_head
+    head(torch.zeros(0, 32, 7, 7)).sum().backward()
+    assert all(torch.isfinite(value).all() for value in head.state_dict().values())
+    assert all(torch.isfinite(parameter.grad).all() for parameter in head.parameters())
+
+
+def test_the_heads_of_the_second_version_are_torchvisions():
+    theirs = fasterrcnn_resnet50_fpn_v2(weights=None, weights_backbone=None)
+    sizes = [[32.0], [64.0], [128.0], [256.0], [512.0]]
+    model = description(
+        backbone="resnet50", version=2, norm="batch", fpn_channels=256, box_head_size=1024, anchor_sizes=sizes
+    )
+    ours = build_faster_rcnn(model | {"anchor_ratios": [0.5, 1.0, 2.0]}, 90)
+    assert {name: value.shape for name, value in ours.state_dict().items()} == {
+        name: value.shape for name, value in theirs.state_dict().items()
+    }
 
 
 @pytest.mark.parametrize("levels", [1, 2, 3, 4, 5])
@@ -88,27 +143,6 @@ def test_the_pyramid_has_the_levels_that_carry_anchors(levels):
     assert [128 // value.shape[-1] for value in features.values()] == [4, 8, 16, 32, 64][:levels]
     with torch.inference_mode():
         assert len(network(torch.rand(2, 3, 64, 128))) == 2
-
-
-@pytest.mark.parametrize(
-    ("backbone", "layers", "learns", "rests"),
-    [
-        ("resnet18", None, ["conv1", "layer1", "layer4"], []),
-        ("resnet18", 3, ["layer2", "layer4"], ["conv1", "layer1"]),
-        ("resnet18", 0, [], ["conv1", "layer4"]),
-        ("resnet18", 5, ["conv1", "bn1", "layer4"], []),
-        ("mobilenet_v3_large", 2, ["7.", "15."], ["0.", "6."]),
-        ("mobilenet_v3_large", 6, ["0.", "15."], []),
-    ],
-)
-def test_trainable_layers(backbone, layers, learns, rests):
-    network = build_faster_rcnn(description(backbone=backbone, trainable_layers=layers), 2)
-    state = {name: parameter.requires_grad for name, parameter in network.backbone.body.named_parameters()}
-    for prefix in learns:
-        assert all(value for name, value in state.items() if name.startswith(prefix)), prefix
-    for prefix in rests:
-        assert not any(value for name, value in state.items() if name.startswith(prefix)), prefix
-    assert all(parameter.requires_grad for parameter in network.backbone.fpn.parameters())
 
 
 def test_a_saved_checkpoint_detects_as_the_live_network(network, checkpoint, tmp_path):
@@ -122,6 +156,29 @@ def test_a_saved_checkpoint_detects_as_the_live_network(network, checkpoint, tmp
     assert loaded.label_space == SPACE
     assert loaded.description["weights"].endswith("best.pt")
     assert loaded.description["run"] == "r1"
+
+
+@pytest.mark.parametrize("version", [None, 1])
+def test_a_checkpoint_of_the_first_version_need_not_say_so(version, checkpoint):
+    # Early ones say instead how many layers of the backbone learned, which is the run's to say.
+    model = description() | ({"trainable_layers": 3} if version is None else {"version": version, "head_norm": "group"})
+    loaded = FasterRcnnDetector.from_checkpoint(replace(checkpoint, model=model), CPU, "best.pt")
+    assert all(torch.equal(value, checkpoint.state[name]) for name, value in loaded.network.state_dict().items())
+    assert loaded.description["architecture"] == "resnet18 with feature pyramid"
+
+
+def test_a_checkpoint_of_the_second_version_detects_as_the_live_network(tmp_path):
+    torch.manual_seed(0)
+    network = build_faster_rcnn(description(version=2), 2)
+    made = Checkpoint(
+        kind="faster_rcnn", model=description(version=2), label_space=SPACE, state=network.state_dict(), meta={}
+    )
+    save_checkpoint(tmp_path / "best.pt", made)
+    loaded = load_detector(tmp_path / "best.pt", device="cpu")
+    assert loaded.description["architecture"] == "resnet18 with feature pyramid, version 2"
+    image = frames((128, 64))
+    live, read = FasterRcnnDetector(network, SPACE, 128, 64, CPU).detect(image)[0], loaded.detect(image)[0]
+    assert len(live) and np.array_equal(live.xyxy, read.xyxy) and np.array_equal(live.score, read.score)
 
 
 def test_frames_of_any_size_alone_or_together(network):
@@ -179,6 +236,13 @@ def test_modes_are_restored_when_detection_fails(network):
         ("other weights", {"model": description(fpn_channels=64)}, "do not fit the model"),
         ("incomplete description", {"model": {"backbone": "resnet18"}}, "description of the model"),
         ("unknown norm", {"model": description(norm="layer")}, "description of the model"),
+        ("unknown backbone", {"model": description(backbone="vgg")}, "description of the model"),
+        ("unknown version", {"model": description(version=3)}, "version 3 of resnet18: expected 1, or 2 of a ResNet"),
+        (
+            "a version that the backbone has not",
+            {"model": description(version=2, backbone="mobilenet_v3_small")},
+            "version 2 of mobilenet_v3_small",
+        ),
     ],
 )
 def test_weights_that_do_not_fit(checkpoint, what, changed, message, tmp_path):
@@ -206,7 +270,6 @@ def test_anchors_are_laid_in_float32_under_mixed_precision(backbone, norm):
         "fpn_channels": 32,
         "box_head_size": 32,
         "max_detections": 10,
-        "trainable_layers": None,
     }
     network = build_faster_rcnn(model, 2).eval()
     batch, _ = network.transform(torch.rand(1, 3, 32, 1280))
@@ -233,7 +296,6 @@ def test_boxes_are_decoded_in_float32_under_mixed_precision(monkeypatch):
         "fpn_channels": 32,
         "box_head_size": 32,
         "max_detections": 10,
-        "trainable_layers": None,
     }
     network = build_faster_rcnn(model, 2).train()
     seen = []

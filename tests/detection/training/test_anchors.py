@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.image_list import ImageList
 from torchvision.ops import box_iou
 
@@ -66,7 +67,7 @@ def test_coverage_agrees_with_a_grid_of_anchors_laid_out():
     generator = FittedAnchorGenerator(anchors.sizes, (anchors.ratios,) * 2)
     features = [torch.zeros(1, 1, 256 // stride, 256 // stride) for stride in (4, 8)]
     grid = generator(ImageList(torch.zeros(1, 3, 256, 256), [(256, 256)]), features)[0]
-    positions = (torch.arange(16) + 0.5) / 2
+    positions = (torch.arange(15) + 0.5) / 15 * 8
     centres = torch.cartesian_prod(positions, positions) + 120
     boxes = np.random.default_rng(1).uniform(6, 34, (40, 2)).astype(np.float32).astype(np.float64)
     means = []
@@ -75,7 +76,18 @@ def test_coverage_agrees_with_a_grid_of_anchors_laid_out():
         means.append(float(box_iou(xyxy, grid).max(dim=1).values.mean()))
     expected = (np.mean(np.array(means) >= 0.5), np.mean(np.array(means) >= 0.7))
     assert 0 < expected[1] < expected[0] < 0.9
-    assert anchor_coverage(boxes, anchors, positions=16) == pytest.approx(expected)
+    assert anchor_coverage(boxes, anchors, positions=15) == pytest.approx(expected)
+
+
+def test_positions_do_not_fall_on_the_centres_of_the_finest_grid():
+    # Steps of 8 px over the coarsest stride of 64 would meet each anchor of 6 px at stride 4 exactly.
+    anchors = Anchors(sizes=((6.0,), (600.0,), (600.0,), (600.0,), (600.0,)), ratios=(1.0,))
+    alone = Anchors(sizes=((6.0,),), ratios=(1.0,))
+    box = np.array([[6.0, 6.0]])
+    assert anchor_coverage(box, alone, positions=63) == (1.0, 0.0)
+    assert anchor_coverage(box, anchors) == (1.0, 0.0)
+    with pytest.raises(ValueError, match="positions: 8, expected an odd number"):
+        anchor_coverage(box, anchors, positions=8)
 
 
 def test_generator_lays_the_described_shapes():
@@ -145,6 +157,40 @@ def test_real_lights(shared_data):
         default, fitted = anchor_coverage(boxes, DEFAULT_ANCHORS), anchor_coverage(boxes, fit_anchors(boxes))
         assert 0.3 < default[0] < 0.45
         assert fitted[0] >= 0.95 and fitted[1] >= 0.6
+
+
+@pytest.fixture(scope="module")
+def bdd_lights(shared_data) -> np.ndarray:
+    """Sizes of BDD's lights at the scale of torchvision's stock detector, 1333x750 for a frame of 1280x720."""
+    bdd = shared_data / "bdd100k"
+    catalog, _ = index(bdd / "labels", "bdd100k", name="bdd", images=bdd / "images" / "100k")
+    space = LabelSpace.model_validate({"classes": {"light": {}}, "otherwise": "drop"})
+    return network_boxes(labelled_frames(catalog, space), 1333, 750)
+
+
+@pytest.mark.parametrize(("what", "at_least", "at_most"), [("default", 0.33, 0.40), ("fit", 0.95, 1.0)])
+def test_bdds_lights_get_a_usable_anchor_at_stock_scale(what, at_least, at_most, bdd_lights):
+    if what == "default":
+        anchors, make = DEFAULT_ANCHORS, AnchorGenerator
+    else:
+        anchors, make = fit_anchors(bdd_lights), FittedAnchorGenerator
+    usable, _ = anchor_coverage(bdd_lights, anchors)
+    assert at_least <= usable <= at_most
+    # The judge lays torchvision's grid over a picture, puts each light to random places in its middle, and takes
+    # torchvision's IoU.
+    levels, side = len(anchors.sizes), 64 if what == "fit" else 192
+    maps = [torch.zeros(1, 1, side // stride, side // stride) for stride in STRIDES[:levels]]
+    generator = make(anchors.sizes, (anchors.ratios,) * levels)
+    grid = generator(ImageList(torch.zeros(1, 3, side, side), [(side, side)]), maps)[0]
+    period = STRIDES[levels - 1]
+    centres = torch.from_numpy(np.random.default_rng(0).uniform(0, period, (30, 2))).float() + (side - period) / 2
+    means = []
+    for size in torch.from_numpy(bdd_lights).float():
+        xyxy = torch.cat([centres - size / 2, centres + size / 2], dim=1)
+        means.append(float(box_iou(xyxy, grid).amax(1).mean()))
+    judged = float(np.mean(np.array(means) >= 0.5))
+    assert at_least <= judged <= at_most
+    assert judged == pytest.approx(usable, abs=0.02)
 
 
 def test_no_boxes():
