@@ -16,7 +16,6 @@ import sys
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -84,11 +83,6 @@ def _lock_settings() -> None:
     utils.SETTINGS.update({"sync": False, "api_key": "", "openai_api_key": "", **dict.fromkeys(_INTEGRATIONS, False)})
     # Every trainer, validator and predictor would collect the usage events and platform uploads here.
     callbacks.add_integration_callbacks = lambda instance: None
-    # Wants to download yolo26n.pt to compare it with and without mixed precision.
-    engine_trainer.check_amp = lambda model: True  # type: ignore[reportPrivateImportUsage]
-    # Refuses bf16 on a CPU; those with matrix units gain from it.
-    engine_trainer.autocast = _autocast  # type: ignore[reportPrivateImportUsage]
-    engine_trainer.select_device = _select_device  # type: ignore[reportPrivateImportUsage]
     for handler in utils.LOGGER.handlers[:]:
         utils.LOGGER.removeHandler(handler)
     utils.LOGGER.parent = logger
@@ -96,29 +90,14 @@ def _lock_settings() -> None:
     utils.LOGGER.setLevel(logging.DEBUG if logger.isEnabledFor(logging.DEBUG) else logging.WARNING)
 
 
-def _autocast(enabled: bool | torch.dtype, device: str = "cuda") -> torch.autocast:
-    """Mixed precision of a type, or of the device's default type, or none."""
-    dtype = enabled if isinstance(enabled, torch.dtype) else None
-    return torch.autocast(device, dtype=dtype, enabled=bool(enabled))
-
-
-def _select_device(*args: Any, **kwargs: Any) -> torch.device:
-    """Choose a device and keep torch's threads: a choice of the CPU takes one core from it, of two one half."""
-    threads = torch.get_num_threads()
-    try:
-        return torch_utils.select_device(*args, **kwargs)
-    finally:
-        torch.set_num_threads(threads)
-
-
 _before = (dict(os.environ), torch.save, cv2.getNumThreads(), np.get_printoptions(), Image.open)
 _lock_environment()
 
 from ultralytics import utils  # noqa: E402
-from ultralytics.engine import trainer as engine_trainer  # noqa: E402
-from ultralytics.models.yolo.detect import DetectionTrainer  # noqa: E402
+from ultralytics.nn.modules import Conv  # noqa: E402
 from ultralytics.nn.tasks import DetectionModel, torch_safe_load  # noqa: E402
-from ultralytics.utils import callbacks, torch_utils  # noqa: E402
+from ultralytics.optim import MuSGD  # noqa: E402
+from ultralytics.utils import callbacks  # noqa: E402
 from ultralytics.utils.loss import E2ELoss, v8DetectionLoss  # noqa: E402
 
 _lock_settings()
@@ -133,5 +112,16 @@ del _before
 
 # Architectures that ultralytics ships, as YAML files.
 MODELS_FOLDER = Path(utils.ROOT) / "cfg" / "models"
+# How ultralytics weighs the parts of its loss by default.
+LOSS_GAINS = {name: float(getattr(utils.DEFAULT_CFG, name)) for name in ("box", "cls", "dfl")}
 
-__all__ = ["MODELS_FOLDER", "DetectionModel", "DetectionTrainer", "E2ELoss", "torch_safe_load", "v8DetectionLoss"]
+__all__ = [
+    "LOSS_GAINS",
+    "MODELS_FOLDER",
+    "Conv",
+    "DetectionModel",
+    "E2ELoss",
+    "MuSGD",
+    "torch_safe_load",
+    "v8DetectionLoss",
+]

@@ -57,6 +57,7 @@ class OnnxDetector:
             "weights": str(self.runtime.path),
             "checkpoint_fingerprint": str(metadata.get("checkpoint_fingerprint")),
             "run": str(metadata.get("run")),
+            **{key: str(metadata[key]) for key in ("run_fingerprint",) if key in metadata},
             "providers": ",".join(self.runtime.providers),
         }
 

@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-import difflib
-import re
+import copy
+import math
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from torch import nn
-from torchvision.ops import batched_nms
 
 from tl_datasets.errors import ConfigError, WeightsError
 from tl_datasets.label_space import LabelSpace
 from tl_detection.checkpoint import Checkpoint, file_fingerprint
+from tl_detection.config import BACKBONE_STAGES
 from tl_detection.detector import Detections, Image
+from tl_detection.detectors.suppression import suppress
 from tl_detection.detectors.torch_frames import to_batch, to_detections
-from tl_detection.ultralytics_door import MODELS_FOLDER, DetectionModel
+from tl_detection.detectors.yolo_architecture import architecture_config, check_architecture
+from tl_detection.ultralytics_door import Conv, DetectionModel
 
 # Low enough for the whole precision-recall curve; what a vehicle uses is chosen from that curve.
 SCORE_THRESHOLD = 0.001
+# Boxes of a class that excludes no other and overlap a better one by more vanish; others have the limit of states.
 NMS_IOU = 0.7
-# The end-to-end head is trained to give one box per object, but two of its levels can name the same point.
+# The same of the end-to-end head: it is trained to give one box per object, but two of its levels can name one point.
 TWIN_IOU = 0.9
 # Candidates per frame that enter the suppression.
 MAX_CANDIDATES = 3000
 _MAX_BATCH = 16
-_HEADS = ("Detect", "v10Detect")
 
 
 class YoloNetwork(DetectionModel):
@@ -37,39 +37,53 @@ class YoloNetwork(DetectionModel):
 
     Under mixed precision ultralytics decodes boxes in the type of the predictions. In bf16 a coordinate beyond 64
     strides moves in steps of half a stride, 4 px, which is a small light's width.
+
+    Attributes:
+        layer_stages: For each layer of the backbone its stage, 0 to 4: how often the picture was halved, less one.
     """
+
+    model: Any
+    yaml: dict[str, Any]
+    layer_stages: list[int]
 
     def loss(self, batch: dict[str, Any], preds: Any = None) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Give the loss of a batch, and its parts."""
         images = batch["img"]
         predictions = self.forward(images) if preds is None else preds
         with torch.autocast(images.device.type, enabled=False):
-            return super().loss(batch, _in_float32(predictions))
+            return super().loss(batch, in_float32(predictions))
 
 
-def _in_float32(value: Any) -> Any:
+def in_float32(value: Any) -> Any:
+    """Bring the floating-point tensors of a nested prediction to float32, if they are shorter."""
     if isinstance(value, torch.Tensor):
-        return value.float() if value.is_floating_point() else value
+        return value.to(torch.promote_types(value.dtype, torch.float32)) if value.is_floating_point() else value
     if isinstance(value, dict):
-        return {key: _in_float32(item) for key, item in value.items()}
+        return {key: in_float32(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(_in_float32(item) for item in value)
+        return type(value)(in_float32(item) for item in value)
     return value
 
 
-def build_yolo(model: dict[str, Any], n_classes: int) -> DetectionModel:
+def build_yolo(model: dict[str, Any], n_classes: int) -> YoloNetwork:
     """Build a network with fresh weights.
 
     Args:
-        model: "architecture", "width_px", "height_px", "max_detections", as checkpoints store it; and
-            "end_to_end", False for the head with suppression where an architecture has both.
+        model: "architecture", "width_px", "height_px", "max_detections", as checkpoints store it; "end_to_end", False
+            for the head with suppression where an architecture has both; "architecture_config", the description to
+            build instead of that which the name means today; and "sized_for_classes", the number of classes by which
+            the class branches are as wide as they are, where it is not `n_classes`.
         n_classes: Number of classes, at least 1.
 
     Raises:
-        ConfigError: ultralytics ships no such architecture, or the input size does not fit its strides.
+        ConfigError: There is no such architecture, its description holds what no architecture needs or fits together
+            to no network, or the input size does not fit its strides.
     """
-    config: Any = architecture_config(model["architecture"])
-    module = YoloNetwork(config, ch=3, nc=n_classes, verbose=False)
+    name, stored = model["architecture"], model.get("architecture_config")
+    config = architecture_config(name) if stored is None else check_architecture(stored, "model.architecture_config")
+    module = _build(config, model.get("sized_for_classes") or n_classes, name)
+    if len(module.names) != n_classes:
+        _set_classes(module, n_classes)
     stride = int(module.stride.max())
     for side in ("width_px", "height_px"):
         if model[side] % stride:
@@ -81,59 +95,57 @@ def build_yolo(model: dict[str, Any], n_classes: int) -> DetectionModel:
     # Heads of YOLO26 and YOLOv10 are trained for both; ultralytics itself would use them with suppression.
     has_both = any(name.endswith("one2one_cv2") for name, _ in module.named_modules())
     module.end2end = has_both and model.get("end_to_end", True)
+    module.layer_stages = _layer_stages(module)
     return module
 
 
-def architecture_config(name: str) -> dict[str, Any]:
-    """The description of an architecture that ultralytics ships, at the size that the name asks for.
-
-    Args:
-        name: Such as yolo26n, yolo26n-p2, yolo11s, yolov8m-p2.
-
-    Raises:
-        ConfigError: There is none; near names are listed.
-    """
-    files = _architecture_files()
-    scaled = re.fullmatch(r"(yolov?\d+)([nslmx])(-.+)?", name)
-    if name in files:
-        stem, scale = name, None
-    elif scaled and scaled[1] + (scaled[3] or "") in files:
-        stem, scale = scaled[1] + (scaled[3] or ""), scaled[2]
-    else:
-        stem, scale = None, None
-    if stem is not None:
-        config = yaml.safe_load(files[stem].read_text(encoding="utf-8"))
-        scales = config.get("scales") or {}
-        is_sized = (scale in scales) if scale else (not scales or len(scales) == 1)
-        if is_sized and config["head"][-1][2] in _HEADS:
-            config["scale"] = scale or next(iter(scales), "")
-            config["yaml_file"] = f"{name}.yaml"
-            return config
-    near = difflib.get_close_matches(name, architectures(), n=5, cutoff=0.5)
-    listed = ", ".join(near or ("yolo26n", "yolo26n-p2", "yolo11n"))
-    raise ConfigError("model.architecture", [f"'{name}' is no detector that ultralytics ships; near names: {listed}"])
+def _build(config: dict[str, Any], n_classes: int, name: str) -> YoloNetwork:
+    activation = Conv.default_act  # of the whole process, and left changed by a description that cannot be built
+    try:
+        parts: Any = copy.deepcopy({**config, "nc": n_classes})
+        return YoloNetwork(parts, ch=3, nc=n_classes, verbose=False)
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split()) or error.__class__.__name__
+        raise ConfigError(
+            "model.architecture", [f"{name}: its layers do not fit together ({reason[:160]}); compare with yolo11.yaml"]
+        ) from error
+    finally:
+        Conv.default_act = activation
 
 
-@cache
-def architectures() -> tuple[str, ...]:
-    """Names of all detectors that ultralytics ships, with their size letters."""
-    names = []
-    for stem, file in _architecture_files().items():
-        config = yaml.safe_load(file.read_text(encoding="utf-8"))
-        if config["head"][-1][2] not in _HEADS:
-            continue
-        scales = list(config.get("scales") or {})
-        unsized = re.fullmatch(r"(yolov?\d+)(-.+)?", stem)
-        if unsized and len(scales) > 1:
-            names += [f"{unsized[1]}{scale}{unsized[2] or ''}" for scale in scales]
-        else:
-            names.append(stem)
-    return tuple(names)
+@torch.no_grad()
+def _layer_stages(module: YoloNetwork) -> list[int]:
+    """Run a backbone on a small image, and count the halvings."""
+    side = 2 * int(module.stride.max())
+    module.model.eval()  # in training its norms would remember the image
+    stages, outputs = [], [torch.zeros(1, 3, side, side)]
+    for layer in module.model[: len(module.yaml["backbone"])]:
+        # Layer i has left its output at i + 1; -1 is the one before.
+        taken = [outputs[number + 1 if number >= 0 else number] for number in _numbers(layer.f)]
+        outputs.append(layer(taken if isinstance(layer.f, list) else taken[0]))
+        last = outputs[-1]
+        height = (last[-1] if isinstance(last, list | tuple) else last).shape[2]
+        stages.append(min(max(round(math.log2(side / height)) - 1, 0), BACKBONE_STAGES - 1))
+    module.model.train()
+    return stages
 
 
-@cache
-def _architecture_files() -> dict[str, Path]:
-    return {file.stem: file for file in sorted(MODELS_FOLDER.rglob("*.yaml"))}
+def _numbers(sources: int | list[int]) -> list[int]:
+    return sources if isinstance(sources, list) else [sources]
+
+
+@torch.no_grad()
+def _set_classes(module: YoloNetwork, n_classes: int) -> None:
+    """Give a fresh network other classes; the layers before the last stay as wide as they are."""
+    head: Any = module.model[-1]
+    for level in head.cv3:
+        level[-1] = nn.Conv2d(level[-1].in_channels, n_classes, 1)
+    if getattr(head, "one2one_cv3", None) is not None:
+        head.one2one_cv3 = copy.deepcopy(head.cv3)
+    head.nc, head.no = n_classes, n_classes + 4 * head.reg_max
+    head.bias_init()
+    module.yaml["nc"] = n_classes
+    module.names = {number: str(number) for number in range(n_classes)}
 
 
 class RawPrediction(nn.Module):
@@ -197,9 +209,15 @@ class YoloDetector:
             source: The file, named in messages and reports.
 
         Raises:
-            WeightsError: The weights are not those of the architecture that the checkpoint names.
+            WeightsError: Its description cannot be built, or the weights are not those of the architecture.
         """
-        module = build_yolo(checkpoint.model, len(checkpoint.label_space))
+        try:
+            module = build_yolo(checkpoint.model, len(checkpoint.label_space))
+        except (ConfigError, KeyError, TypeError) as error:
+            reason = str(error) if isinstance(error, ConfigError) else repr(error)
+            raise WeightsError(
+                f"{source}: its description of the model cannot be used ({reason}); use the tl that wrote it"
+            ) from error
         try:
             module.load_state_dict(checkpoint.state)
         except RuntimeError as error:
@@ -212,9 +230,7 @@ class YoloDetector:
         description = {"weights": source}
         if Path(source).is_file():
             description["fingerprint"] = file_fingerprint(source)
-        for key in ("name", "run", "epoch"):
-            if key in checkpoint.meta:
-                description[key] = str(checkpoint.meta[key])
+        description |= checkpoint.origin
         return cls(module.to(device), checkpoint.label_space, checkpoint.model, description)
 
     @property
@@ -259,5 +275,5 @@ class YoloDetector:
             score, class_id = score[best], class_id[best]
             centre, half = raw[:2, anchor[best]].T, raw[2:4, anchor[best]].T / 2
             xyxy, limit = torch.cat([centre - half, centre + half], dim=1), NMS_IOU
-        keep = batched_nms(xyxy.float(), score.float(), class_id, limit)[: self.max_detections]
+        keep = suppress(xyxy, score, class_id, self._label_space.groups, limit)[: self.max_detections]
         return xyxy[keep], score[keep], class_id[keep]

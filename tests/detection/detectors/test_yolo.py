@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -17,12 +18,13 @@ from tl_detection.detectors.yolo import (
     TWIN_IOU,
     RawPrediction,
     YoloDetector,
-    architecture_config,
-    architectures,
     build_yolo,
 )
+from tl_detection.detectors.yolo_architecture import architecture_config
 
 LABEL_SPACE = LabelSpace.model_validate({"classes": {"red": {"state": "red"}, "green": {"state": "green"}}})
+# The judges know no classes that exclude each other.
+APART = LabelSpace.model_validate({"classes": {"light": {}, "car": {"category": "car"}}})
 
 
 def spec(architecture: str, width_px: int = 128, height_px: int = 64) -> dict:
@@ -82,7 +84,7 @@ def predict_with_ultralytics(module, image, tmp_path):
 @pytest.mark.parametrize("scale", [1, 3], ids=["network size", "camera size"])
 def test_equals_ultralytics_own_prediction(architecture: str, n_classes: int, scale: int, tmp_path):
     module, image = lively(architecture, n_classes), noise(128 * scale, 64 * scale)
-    found = YoloDetector(copy.deepcopy(module), LABEL_SPACE, spec(architecture), {}).detect([image])[0]
+    found = YoloDetector(copy.deepcopy(module), APART, spec(architecture), {}).detect([image])[0]
     xyxy, score, class_id = predict_with_ultralytics(module, image, tmp_path)
     assert len(score) > 10
     if architecture == "yolo26n":
@@ -105,7 +107,7 @@ def test_suppression_equals_ultralytics_own():
     module = lively("yolo11n")
     with torch.no_grad():
         raw = RawPrediction(module)(torch.rand(1, 3, 64, 128))
-    detector = YoloDetector(module, LABEL_SPACE, spec("yolo11n"), {})
+    detector = YoloDetector(module, APART, spec("yolo11n"), {})
     xyxy, score, class_id = detector._select(raw[0])
     judged = non_max_suppression(raw.clone(), 0.001, 0.7, multi_label=True, max_det=100)[0]
     assert len(class_id.unique()) == 2
@@ -113,7 +115,7 @@ def test_suppression_equals_ultralytics_own():
 
 
 def test_one_point_is_not_named_twice():
-    detector = YoloDetector(build_yolo(spec("yolo26n"), 2), LABEL_SPACE, spec("yolo26n"), {})
+    detector = YoloDetector(build_yolo(spec("yolo26n"), 2), APART, spec("yolo26n"), {})
     raw = torch.tensor(
         [
             [10, 10, 20, 30, 0.9, 0],
@@ -129,8 +131,8 @@ def test_one_point_is_not_named_twice():
 
 
 def test_suppression_keeps_classes_apart():
-    detector = YoloDetector(build_yolo(spec("yolo11n"), 2), LABEL_SPACE, spec("yolo11n"), {})
-    # Columns are points: cx, cy, w, h, red, green.
+    detector = YoloDetector(build_yolo(spec("yolo11n"), 2), APART, spec("yolo11n"), {})
+    # Columns are points: cx, cy, w, h, light, car.
     raw = torch.tensor([[20, 20, 10, 20, 0.9, 0.3], [21, 20, 10, 20, 0.8, 0.0], [60, 20, 10, 20, 0.0, 0.5]]).T
     xyxy, score, class_id = detector._select(raw)
     assert score.tolist() == pytest.approx([0.9, 0.5, 0.3])
@@ -198,12 +200,6 @@ def test_the_other_head_of_the_same_weights():
     assert len(detector.detect([noise(128, 64)])[0])
 
 
-@pytest.mark.parametrize("name", ["yolo26n", "yolo26x", "yolo26n-p2", "yolo11s", "yolov8n-p2", "yolov10n", "yolov9t"])
-def test_shipped_architectures_are_known(name: str):
-    assert name in architectures()
-    assert architecture_config(name)["scale"] in ("", "n", "s", "x")
-
-
 def test_the_size_letter_counts():
     def width(name: str) -> int:
         return sum(value.numel() for value in build_yolo(spec(name), 2).parameters())
@@ -211,21 +207,78 @@ def test_the_size_letter_counts():
     assert width("yolo26s") > 3 * width("yolo26n")
 
 
+def test_a_checkpoint_brings_its_architecture():
+    # A description that no name means, and no file on this machine holds.
+    config = architecture_config("yolo11n")
+    config["head"][8] = [-1, 1, "C2f", [256]]
+    description = json.loads(json.dumps(spec("mine") | {"architecture_config": config}))
+    module = build_yolo(description, 2)
+    assert type(module.model[19]).__name__ == "C2f"
+    checkpoint = Checkpoint(
+        kind="yolo", model=description, label_space=LABEL_SPACE, state=module.state_dict(), meta={"epoch": 0}
+    )
+    assert len(YoloDetector.from_checkpoint(checkpoint, torch.device("cpu"), "best.pt").detect([noise(128, 64)])) == 1
+
+
 @pytest.mark.parametrize(
-    ("name", "hint"),
+    ("change", "message"),
     [
-        ("yolo26q", "yolo26"),
-        ("yolo26n-seg", "yolo26n"),
-        ("yolo26", "yolo26n"),
-        ("../secret", "yolo26n"),
-        ("", "yolo26n"),
+        ({"architecture": "mine"}, r"best\.pt: its description .*'mine' is no known detector"),
+        (
+            {"architecture_config": {"backbone": [[-1, 1, "os.system", ["true"]]]}},
+            r"best\.pt: .*'os\.system' is no layer",
+        ),
+        ({"architecture_config": "yolo26n.yaml"}, r"best\.pt: .*'yolo26n\.yaml', expected a description"),
+        ({"max_detections": None}, r"best\.pt: .*max_detections"),
     ],
-    ids=["unknown size", "another task", "no size", "a path", "empty"],
+    ids=["an unknown name", "a layer that runs", "no description", "a word is missing"],
 )
-def test_unknown_architecture(name: str, hint: str):
-    with pytest.raises(ConfigError, match=r"model\.architecture: .*near names: ") as caught:
-        build_yolo(spec(name), 2)
-    assert hint in str(caught.value)
+def test_a_checkpoint_with_a_description_that_cannot_be_built(change: dict, message: str):
+    module = build_yolo(spec("yolo26n"), 2)
+    model = {key: value for key, value in (spec("yolo26n") | change).items() if value is not None}
+    checkpoint = Checkpoint(kind="yolo", model=model, label_space=LABEL_SPACE, state=module.state_dict(), meta={})
+    with pytest.raises(WeightsError, match=message):
+        YoloDetector.from_checkpoint(checkpoint, torch.device("cpu"), "best.pt")
+
+
+@pytest.mark.parametrize("architecture", ["yolo26n", "yolo11n", "yolov10n"])
+def test_class_branches_can_be_as_wide_as_for_other_classes(architecture: str):
+    # ultralytics makes the class branches of its smallest networks wider for 80 classes than for 2.
+    few, many = build_yolo(spec(architecture), 2).state_dict(), build_yolo(spec(architecture), 80).state_dict()
+    module = build_yolo(spec(architecture) | {"sized_for_classes": 80}, 2)
+    wide = module.state_dict()
+    assert any(wide[name].shape != few[name].shape for name in wide)
+    for name, value in wide.items():
+        is_last = "cv3." in name and name.endswith((".2.weight", ".2.bias"))
+        assert value.shape == ((2, *many[name].shape[1:]) if is_last else many[name].shape)
+    for level, fresh in enumerate(build_yolo(spec(architecture), 2).model[-1].cv3):
+        torch.testing.assert_close(module.model[-1].cv3[level][-1].bias, fresh[-1].bias)
+    assert RawPrediction(module.eval())(torch.rand(1, 3, 64, 128)).shape[1:] == (
+        (100, 6) if module.end2end else (4 + 2, 8 * 16 + 4 * 8 + 2 * 4)
+    )
+
+
+@pytest.mark.parametrize(
+    ("architecture", "stages"),
+    [
+        ("yolo26n", [0, 1, 1, 2, 2, 3, 3, 4, 4, 4, 4]),
+        ("yolo11n-p2", [0, 1, 1, 2, 2, 3, 3, 4, 4, 4, 4]),
+        ("yolo26n-p6", [0, 1, 1, 2, 2, 3, 3, 4, 4, 4, 4, 4, 4]),
+        ("yolov3-tiny", [0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 3, 4]),
+        # Its layers take several others, and begin again with the image.
+        pytest.param(
+            "yolov9e",
+            [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 0, 1, 2, 3, 4, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4, 4],
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_layers_know_their_stage(architecture: str, stages: list[int]):
+    module = build_yolo(spec(architecture), 2)
+    assert module.layer_stages == stages
+    assert module.training
+    norms = [layer for layer in module.modules() if isinstance(layer, torch.nn.BatchNorm2d)]
+    assert all(not norm.running_mean.any() and norm.training for norm in norms)
 
 
 def test_input_must_fit_the_strides():
