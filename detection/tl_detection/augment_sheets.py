@@ -20,6 +20,7 @@ from tl_detection.draw import class_colour
 VANISHED_COLOUR = (255, 0, 255)
 IGNORED_COLOUR = (255, 255, 255)
 _COLUMNS, _ROWS = 3, 4
+TILES_PER_SHEET = _COLUMNS * _ROWS
 _CAPTION_PX = 22
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
@@ -61,13 +62,13 @@ def draw_sheets(
         for position in range(count):
             sample = dataset[position]
             lines.append(json.dumps(_record(sample, label_space)))
-            tiles.append(_tile(sample, label_space))
+            tiles.append(draw_sample(sample, label_space))
             totals["samples"] += 1
             totals["boxes"] += len(sample["xyxy"])
             totals["vanished"] += sample["vanished"]
             totals["ignored"] += len(sample["ignore_xyxy"]) - sample["vanished"]
-            if len(tiles) == _COLUMNS * _ROWS or position + 1 == count:
-                write_rgb(folder / f"sheet_{position // (_COLUMNS * _ROWS) + 1:03d}.png", _sheet(tiles))
+            if len(tiles) == TILES_PER_SHEET or position + 1 == count:
+                write_rgb(folder / f"sheet_{position // TILES_PER_SHEET + 1:03d}.png", join_tiles(tiles))
                 tiles.clear()
             if progress is not None:
                 progress(position + 1, count)
@@ -96,7 +97,8 @@ def _record(sample: Sample, label_space: LabelSpace) -> dict[str, object]:
     }
 
 
-def _tile(sample: Sample, label_space: LabelSpace) -> NDArray[np.uint8]:
+def draw_sample(sample: Sample, label_space: LabelSpace) -> NDArray[np.uint8]:
+    """A sample at the size that the network sees, with its boxes, its ignore areas, and a caption below."""
     picture = np.ascontiguousarray(sample["image"].permute(1, 2, 0).numpy())
     for xyxy, vanished in zip(sample["ignore_xyxy"].tolist(), sample["is_vanished"].tolist(), strict=True):
         _outline(picture, xyxy, VANISHED_COLOUR if vanished else IGNORED_COLOUR)
@@ -117,10 +119,14 @@ def _outline(picture: NDArray[np.uint8], xyxy: Sequence[float], colour: tuple[in
     cv2.rectangle(picture, (round(x1) - 2, round(y1) - 2), (round(x2) + 1, round(y2) + 1), colour, 1)
 
 
-def _sheet(tiles: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    blank = np.zeros_like(tiles[0])
-    filled = [*tiles, *[blank] * (-len(tiles) % _COLUMNS)]
-    return np.vstack([np.hstack(filled[start : start + _COLUMNS]) for start in range(0, len(filled), _COLUMNS)])
+def join_tiles(tiles: Sequence[NDArray[np.uint8]], columns: int = _COLUMNS) -> NDArray[np.uint8]:
+    """Put (h, w, 3) pictures side by side in rows, black where there is none; smaller ones lie at the top left."""
+    height, width = (max(tile.shape[axis] for tile in tiles) for axis in (0, 1))
+    sheet = np.zeros((-(-len(tiles) // columns) * height, columns * width, 3), np.uint8)
+    for number, tile in enumerate(tiles):
+        top, left = number // columns * height, number % columns * width
+        sheet[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
+    return sheet
 
 
 def _legend(label_space: LabelSpace) -> NDArray[np.uint8]:

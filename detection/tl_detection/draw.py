@@ -1,8 +1,9 @@
-"""Detections drawn onto frames: outlines that leave small lights visible, labels that can be read."""
+"""Boxes drawn onto frames: outlines that leave small lights visible, labels that can be read."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -26,6 +27,48 @@ _FONT_HEIGHT_PX = 22.0
 _Rectangle = tuple[int, int, int, int]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """A box to draw.
+
+    Attributes:
+        xyxy: (4,) pixels, half-open.
+        colour: RGB.
+        text: Written beside it; empty = nothing.
+        line_px: Width of the outline; None = by the size of the picture.
+        gap_px: How far outside of the box the outline is; an outline farther out leaves one closer in visible.
+    """
+
+    xyxy: Sequence[float] | np.ndarray
+    colour: tuple[int, int, int]
+    text: str = ""
+    line_px: int | None = None
+    gap_px: int = 1
+
+
+def draw_marks(image: Image, marks: Sequence[Mark]) -> Image:
+    """Draw boxes in their order, then their texts where they hide no box and no other text.
+
+    Args:
+        image: (H, W, 3) uint8 RGB; not changed.
+        marks: In its pixels.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    picture = np.ascontiguousarray(image).copy()
+    default_px = max(1, round(max(picture.shape[:2]) / 900))
+    lines = [default_px if mark.line_px is None else mark.line_px for mark in marks]
+    boxes = [_around(mark.xyxy, line_px + mark.gap_px) for mark, line_px in zip(marks, lines, strict=True)]
+    for mark, box, line_px in zip(marks, boxes, lines, strict=True):
+        cv2.rectangle(picture, box[:2], box[2:], mark.colour, line_px)
+    taken = list(boxes)
+    for mark, box in zip(marks, boxes, strict=True):
+        if mark.text:
+            taken.append(_label(picture, mark.text, box, taken, mark.colour))
+    return picture
+
+
 def draw_detections(
     image: Image, detections: Detections, names: Sequence[str], states: Sequence[State | None]
 ) -> Image:
@@ -40,20 +83,13 @@ def draw_detections(
     Returns:
         (H, W, 3) uint8 RGB.
     """
-    picture = np.ascontiguousarray(image).copy()
-    height, width = picture.shape[:2]
     colours = [class_colour(name, state) for name, state in zip(names, states, strict=True)]
-    line_px = max(1, round(max(height, width) / 900))
-    rows = np.argsort(-detections.score, kind="stable")
-    boxes = [_around(detections.xyxy[row], line_px) for row in rows]
-    for row, box in zip(rows, boxes, strict=True):
-        cv2.rectangle(picture, box[:2], box[2:], colours[int(detections.class_id[row])], line_px)
-    taken = list(boxes)
-    for row, box in zip(rows, boxes, strict=True):
+    marks = []
+    for row in np.argsort(-detections.score, kind="stable"):
         class_id = int(detections.class_id[row])
         text = f"{names[class_id]} {detections.score[row]:.2f}"
-        taken.append(_label(picture, text, box, taken, colours[class_id]))
-    return picture
+        marks.append(Mark(xyxy=detections.xyxy[row], colour=colours[class_id], text=text))
+    return draw_marks(image, marks)
 
 
 def class_colour(name: str, state: State | None) -> tuple[int, int, int]:
@@ -62,11 +98,10 @@ def class_colour(name: str, state: State | None) -> tuple[int, int, int]:
     return STATE_COLOURS[State(name) if state is None and name in words else state]
 
 
-def _around(xyxy: np.ndarray, line_px: int) -> _Rectangle:
+def _around(xyxy: Sequence[float] | np.ndarray, margin_px: int) -> _Rectangle:
     """The outline's middle: outside of the box, so that a lamp of few pixels stays visible."""
-    margin = line_px
     x1, y1, x2, y2 = (float(value) for value in xyxy)
-    return round(x1) - 1 - margin, round(y1) - 1 - margin, round(x2) + margin, round(y2) + margin
+    return round(x1) - margin_px, round(y1) - margin_px, round(x2) - 1 + margin_px, round(y2) - 1 + margin_px
 
 
 def _label(

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import logging
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tl_datasets.catalog import Catalog
 from tl_datasets.frame import Annotation, Frame
@@ -16,8 +14,7 @@ from tl_datasets.label_space import LabelSpace
 from tl_datasets.taxonomy import State, Weather
 from tl_detection.detector import Detections
 from tl_detection.evaluation.report import evaluate
-from tl_detection.run_dir import RunDir
-from tl_detection.training.metrics import epoch_line, log_epoch, report_row
+from tl_detection.training.metrics import epoch_line, peak_memory_gb, report_row, scalars
 
 ROW = {
     "epoch": 2,
@@ -58,6 +55,35 @@ ROW = {
             },
             "epoch 1",
         ),
+        (
+            "several ranks that wait, and broken images",
+            {
+                "epoch": 0,
+                "train": {},
+                "images_per_s": 8.0,
+                "wait_share": 0.256,
+                "gpu_mem_gb": 3.21,
+                "host_mem_gb": 1.26,
+                "ranks": 4,
+                "broken": ["a.png: cut off", "b.png: missing"],
+            },
+            "epoch 1, 8.0 images/s, 26% waiting for data, 3.2 GB, 1.3 GB RAM, 4 ranks, 2 images broken",
+        ),
+        (
+            "one rank, nothing broken, no waiting",
+            {"epoch": 0, "train": {}, "wait_share": 0.0, "ranks": 1, "broken": []},
+            "epoch 1, 0% waiting for data",
+        ),
+        (
+            "stop lights said to be green",
+            {"epoch": 0, "train": {}, "val": {"ap50": 0.5, "red_as_green": {"as_green": 2, "objects": 106}}},
+            "epoch 1, val AP50 0.500, 2 of 106 stop lights as green",
+        ),
+        (
+            "none of them",
+            {"epoch": 0, "train": {}, "val": {"ap50": 0.5, "red_as_green": {"as_green": 0, "objects": 106}}},
+            "epoch 1, val AP50 0.500",
+        ),
         ("nothing to score", {"epoch": 0, "train": {}, "val": {"ap50": None}}, "epoch 1, val AP50 -"),
         ("last epoch", {"epoch": 9, "epochs": 10, "train": {}, "seconds": 5.0}, "epoch 10/10, 0s left"),
     ],
@@ -66,28 +92,21 @@ def test_the_line_for_a_person(what, row, line):
     assert epoch_line(row) == line, what
 
 
-def test_an_epoch_is_written_to_the_file_to_tensorboard_and_to_the_log(tmp_path: Path, caplog):
-    caplog.set_level(logging.INFO)
-    run = RunDir(tmp_path)
-    for epoch in (0, 1):
-        log_epoch(run, ROW | {"epoch": epoch, "lr": 0.1 * (epoch + 1)})
-    rows = [json.loads(line) for line in run.metrics_path.read_text().splitlines()]
-    assert [row["epoch"] for row in rows] == [0, 1]
-    assert rows[0] == ROW | {"epoch": 0, "lr": 0.1}
-    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
-    tags = set(events.Tags()["scalars"])
-    assert {"train/loss", "lr", "val/ap50", "val/by/weather=rainy/frames"} <= tags
-    assert not tags & {"epoch", "epochs", "val/ap75", "val/by/weather=rainy/ap50"}
-    assert [(item.step, round(item.value, 6)) for item in events.Scalars("lr")] == [(0, 0.1), (1, 0.2)]
-    assert caplog.records[0].getMessage().startswith("epoch 1/10, loss 1.235")
+def test_the_numbers_of_a_row_have_the_paths_of_their_curves():
+    found = dict(scalars(ROW | {"broken": ["a.png: cut off"], "stopped": True}))
+    assert {"train/loss": 1.23456, "lr": 0.001, "val/ap50": 0.4567, "broken": 1.0}.items() <= found.items()
+    assert {"val/by/weather=rainy/frames": 0.0, "seen/made/rain": 3.0}.items() <= found.items()
+    assert not found.keys() & {"epoch", "epochs", "val/ap75", "val/by/weather=rainy/ap50", "stopped"}
+    assert all(type(value) is float for value in found.values())
 
 
-def test_a_resumed_run_takes_back_what_it_does_again(tmp_path: Path):
-    run = RunDir(tmp_path)
-    for epoch, rate in ((0, 1.0), (1, 2.0), (2, 3.0), (1, 20.0)):
-        log_epoch(run, {"epoch": epoch, "train": {}, "lr": rate})
-    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
-    assert [(item.step, item.value) for item in events.Scalars("lr")] == [(0, 1.0), (1, 20.0)]
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux says it in another place as well")
+def test_the_memory_is_that_of_this_process():
+    held = np.ones(30_000_000)
+    peak_gb = peak_memory_gb()
+    assert held.sum() == 30_000_000
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    assert peak_gb == pytest.approx(int(line.split()[1]) * 1024 / 1e9, rel=0.05) and peak_gb > 0.24
 
 
 def test_the_row_of_a_report_has_counts_beside_scores():
@@ -110,4 +129,6 @@ def test_the_row_of_a_report_has_counts_beside_scores():
     assert row["ap50"] == pytest.approx(report.overall.ap50) and row["ap50"] == pytest.approx(0.5, abs=0.01)
     assert row["by"]["weather=rainy"] == {"ap50": None, "frames": 1, "objects": 0}
     assert row["by"]["weather=clear"]["frames"] == 2 and row["by"]["weather=clear"]["objects"] == 2
+    assert row["classes"] == {"red": {"ap50": row["ap50"], "precision": 1.0, "recall": 0.5, "objects": 2}}
+    assert row["red_as_green"] is None
     json.dumps(row)
