@@ -35,6 +35,8 @@ class DataConfig(BaseModel):
         balance: Whether frames of rare classes in rare conditions come more often.
         cache: How many decoded frames are kept in memory and on disk.
         overfit_frames: Learn and score the same few frames, to see that a model can learn at all.
+        broken_share: Largest share of an epoch's frames whose images may turn out unreadable, at least one frame. Each
+            is named and replaced by another; beyond that the run stops. 0 = stop at the first.
         allow_classes_without_boxes: Train although a class of the label space has no box to learn from.
     """
 
@@ -48,6 +50,7 @@ class DataConfig(BaseModel):
     balance: BalanceConfig = BalanceConfig()
     cache: FrameCacheConfig = FrameCacheConfig()
     overfit_frames: int | None = Field(default=None, gt=0)
+    broken_share: float = Field(default=0.01, ge=0, le=1)
     allow_classes_without_boxes: bool = False
 
 

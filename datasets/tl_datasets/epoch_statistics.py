@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from tl_datasets.effects.effects import EFFECTS
 
+_NUMBERS = ("samples", "without_boxes", "ignored", "vanished")
+_COUNTERS = ("boxes", "boxes_by", "samples_by", "made", "made_by", "frames")
+
 
 class EpochStatistics:
     """Counts of an epoch, sample by sample.
@@ -87,10 +90,34 @@ class EpochStatistics:
         """
         if self.names != other.names:
             raise ValueError(f"classes {other.names}, expected {self.names}")
-        for name in ("samples", "without_boxes", "ignored", "vanished"):
+        for name in _NUMBERS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
-        for name in ("boxes", "boxes_by", "samples_by", "made", "made_by", "frames"):
+        for name in _COUNTERS:
             getattr(self, name).update(getattr(other, name))
+
+    def state(self) -> dict[str, Any]:
+        """All counts as JSON values, for an epoch that goes on in another process; `from_state` is the inverse."""
+        return {
+            "names": list(self.names),
+            **{name: getattr(self, name) for name in _NUMBERS},
+            # JSON has no keys of two parts, and no keys that are numbers.
+            **{name: [[key, count] for key, count in getattr(self, name).items()] for name in _COUNTERS},
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> EpochStatistics:
+        """The counts that `state` gave, also after they were written as JSON.
+
+        Raises:
+            KeyError: A count is missing.
+        """
+        counts = cls(state["names"])
+        for name in _NUMBERS:
+            setattr(counts, name, state[name])
+        for name in _COUNTERS:
+            pairs = ((tuple(key) if isinstance(key, list | tuple) else key, count) for key, count in state[name])
+            getattr(counts, name).update(dict(pairs))
+        return counts
 
     @property
     def repeated(self) -> int:

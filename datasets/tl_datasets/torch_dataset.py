@@ -16,7 +16,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from multiprocessing.context import BaseContext
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import cv2
 import numpy as np
@@ -32,7 +32,8 @@ from tl_datasets.augment.settings import AugmentConfig
 from tl_datasets.augment.trial import at_frame
 from tl_datasets.balance import BalanceConfig, epoch_length, epoch_order, occurrences, repeat_factors
 from tl_datasets.catalog import Catalog
-from tl_datasets.errors import ConfigError, DataError, TlError
+from tl_datasets.epoch_batches import EpochBatches
+from tl_datasets.errors import ConfigError, DataError, ImageError, TlError
 from tl_datasets.frame_cache import FrameCache, FrameCacheConfig
 from tl_datasets.label_space import DROP, LabelSpace
 from tl_datasets.letterbox import letterbox
@@ -46,7 +47,7 @@ class Sample(TypedDict):
     ignore_xyxy: (M, 4) float32 areas that neither reward nor punish. is_vanished: (M,) true for those that are boxes of
     which augmentation left too little; vanished: how many. weather, time_of_day: what the image shows, None where its
     parts differ or nobody knows. made: the effects that were applied. occurrence: how often the frame came before in
-    this epoch.
+    this epoch. broken: what is wrong with the images that this sample stands in for.
     """
 
     image: torch.Tensor
@@ -60,11 +61,16 @@ class Sample(TypedDict):
     time_of_day: str | None
     made: tuple[str, ...]
     occurrence: int
+    broken: tuple[str, ...]
 
 
 class Batch(TypedDict):
-    """Samples of one step: images (B, 3, H, W) uint8; of everything else one value or tensor per image."""
+    """Samples of one step: images (B, 3, H, W) uint8; of everything else one value or tensor per image.
 
+    `counts` may be False: the samples keep step with other ranks, and have no part in what is learned.
+    """
+
+    counts: NotRequired[bool]
     images: torch.Tensor
     xyxy: list[torch.Tensor]
     class_id: list[torch.Tensor]
@@ -75,6 +81,7 @@ class Batch(TypedDict):
     time_of_day: list[str | None]
     made: list[tuple[str, ...]]
     occurrence: list[int]
+    broken: list[tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,7 +238,15 @@ class FrameDataset(Dataset[Sample]):
             time_of_day=made.time_of_day,
             made=made.made,
             occurrence=occurrence,
+            broken=(),
         )
+
+    def stand_ins(self, position: int) -> list[int]:
+        """A position of the current epoch's order, and those that take its place, one after the other, if it fails."""
+        rows, occurrences = self.order(int(self._epoch[0]))
+        frame_id, occurrence = self.frame_ids[rows[position]], int(occurrences[position])
+        rng = sample_generator(self.seed, int(self._epoch[0]), frame_id, occurrence, "stand_in")
+        return [position, *rng.integers(0, len(rows), _STAND_INS).tolist()]
 
     def composed(self, position: int) -> tuple[str, Labelled]:
         """The frame id and the canvas of a sample of the current epoch before the configured steps run on it.
@@ -336,6 +351,8 @@ def _may_flip(catalog: Catalog, config: AugmentConfig) -> list[bool] | None:
     return [config.countries[source] not in config.no_flip_countries for source in sources]
 
 
+# How many frames are tried in the place of a broken one.
+_STAND_INS = 5
 # Parts of a batch that hold a few numbers for each image.
 _SMALL = ("xyxy", "class_id", "ignore_xyxy")
 
@@ -348,36 +365,61 @@ class _Fault:
 
 
 class _Caught(Dataset):
-    """A dataset whose errors are samples."""
+    """A dataset whose errors are samples, and which puts another frame in the place of one with a broken image."""
 
-    def __init__(self, dataset: Dataset):
-        self.dataset = dataset
+    def __init__(self, dataset: FrameDataset, *, replace_broken: bool):
+        self.dataset, self.replace_broken = dataset, replace_broken
 
     def __len__(self) -> int:
-        return len(self.dataset)  # type: ignore[arg-type]
+        return len(self.dataset)
 
     def __getitem__(self, index: int) -> Sample | _Fault:
+        broken: list[str] = []
         try:
-            return self.dataset[index]
+            for position in self.dataset.stand_ins(index) if self.replace_broken else (index,):
+                try:
+                    return {**self.dataset[position], "broken": tuple(broken)}  # type: ignore[return-value]
+                except ImageError as error:
+                    broken.append(str(error))
         except TlError as error:
             return _Fault(str(error))
+        return _Fault(broken[0] if len(broken) == 1 else f"{broken[0]}; {len(broken) - 1} others in its place as well")
 
 
 class FrameLoader(DataLoader):
-    """A loader of batches; what is wrong with a frame is raised here, in one line, whichever process met it."""
+    """A loader of batches; what is wrong with a frame is raised here, in one line, whichever process met it.
+
+    Attributes:
+        batches: Which samples make up each batch, and where the next epoch begins.
+    """
+
+    batches: EpochBatches
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
         """Give the batches of one epoch.
 
         Raises:
-            DataError: An image cannot be read, or has another size than the catalog says.
+            DataError: An image cannot be read, or has another size than the catalog says; or a loader process has
+                ended.
         """
-        for batch in super().__iter__():
+        for batch in self._batches():
             if isinstance(batch, _Fault):
                 raise DataError(batch.message)
             for key in _SMALL:
                 batch[key] = [torch.from_numpy(array) for array in batch[key]]
             yield batch
+
+    def _batches(self) -> Iterator:
+        try:
+            yield from super().__iter__()
+        except (RuntimeError, ConnectionError, EOFError) as error:
+            # Torch tells of a killed worker so, or its channel breaks; all else that a worker raises comes as a fault.
+            if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
+                raise
+            raise DataError(
+                f"a loader process has ended ({' '.join(str(error).split())[:160]}); if the machine ran out of memory "
+                "lower train.workers or data.cache, and go on with: tl train --resume RUN"
+            ) from error
 
 
 def sample_generator(
@@ -410,6 +452,7 @@ def collate(samples: list[Sample]) -> Batch:
         time_of_day=[sample["time_of_day"] for sample in samples],
         made=[sample["made"] for sample in samples],
         occurrence=[sample["occurrence"] for sample in samples],
+        broken=[sample["broken"] for sample in samples],
     )
 
 
@@ -439,12 +482,33 @@ def _collate_caught(samples: list[Sample | _Fault]) -> Batch | _Fault:
     return {**batch, **{key: [tensor.numpy() for tensor in batch[key]] for key in _SMALL}}  # type: ignore[return-value]
 
 
-def make_loader(dataset: FrameDataset, batch_size: int, workers: int, seed: int, *, pin_memory: bool) -> FrameLoader:
-    """A loader in the order of the dataset's epoch; call `set_epoch` of the dataset before each."""
-    return FrameLoader(
-        _Caught(dataset),
-        batch_size=batch_size,
-        shuffle=False,  # the dataset has the order
+def make_loader(
+    dataset: FrameDataset,
+    batch_size: int,
+    workers: int,
+    seed: int,
+    *,
+    pin_memory: bool,
+    rank: int = 0,
+    ranks: int = 1,
+    replace_broken: bool = False,
+) -> FrameLoader:
+    """A loader in the order of the dataset's epoch; call `set_epoch` of the dataset before each.
+
+    Args:
+        dataset: The samples.
+        batch_size: Samples per batch, on all ranks together.
+        workers: Processes of this rank that make samples; 0 = this process.
+        seed: Of the run.
+        pin_memory: True where batches go to a CUDA device.
+        rank: Whose share of each batch is given, 0-based.
+        ranks: Number of ranks.
+        replace_broken: Put another frame in the place of one whose image cannot be read, and say so in `broken`.
+    """
+    batches = EpochBatches(len(dataset), batch_size, rank, ranks)
+    loader = FrameLoader(
+        _Caught(dataset, replace_broken=replace_broken),
+        batch_sampler=batches,  # the dataset has the order
         num_workers=workers,
         collate_fn=_collate_caught,
         pin_memory=pin_memory,
@@ -454,6 +518,8 @@ def make_loader(dataset: FrameDataset, batch_size: int, workers: int, seed: int,
         # Its own generator: else the loader draws from the global one, more or less often with its number of workers.
         generator=torch.Generator().manual_seed(seed),
     )
+    loader.batches = batches
+    return loader
 
 
 def _worker_context() -> BaseContext:

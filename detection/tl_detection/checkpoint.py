@@ -1,16 +1,14 @@
 """Checkpoints of both trainers: plain tensors, numbers and text, read back without running anything from the file.
 
-`best.pt` holds what a detector needs; `last.pt` adds what resuming needs under `training`. Files are loaded with
-`weights_only=True`: a checkpoint from a stranger is data, not code.
+`best.pt` holds what a detector needs; `last.pt` adds what resuming needs under `training`. A checkpoint from a stranger
+is data, not code. How the file shows damage is the subject of `checkpoint_file`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import logging
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +16,9 @@ from typing import Any
 
 import torch
 
-from tl_datasets.errors import WeightsError
-from tl_datasets.images import write_whole
+from tl_datasets.errors import WeightsError, show
 from tl_datasets.label_space import LabelSpace
+from tl_detection.checkpoint_file import read_archive, write_archive
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +36,7 @@ class Checkpoint:
         label_space: The classes.
         state: State dict of the weights to use (the moving average, where the run had one).
         meta: Fingerprints, epoch, scores, versions; JSON values only.
-        training: Optimiser, schedule, raw weights, random states; None in a checkpoint that is only to be used.
+        training: What going on needs beside the weights, see `training.state`; None in a checkpoint that is only used.
     """
 
     kind: str
@@ -48,11 +46,38 @@ class Checkpoint:
     meta: dict[str, Any]
     training: dict[str, Any] | None = None
 
+    @property
+    def origin(self) -> dict[str, str]:
+        """Name, run, epoch and fingerprint of the run that made it, as far as it says so; for reports."""
+        found = {key: str(self.meta[key]) for key in ("name", "run", "epoch") if key in self.meta}
+        fingerprint = self.meta.get("fingerprint")
+        if isinstance(fingerprint, dict) and "short" in fingerprint:
+            found["run_fingerprint"] = str(fingerprint["short"])
+        return found
 
-def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint; the file appears whole."""
-    buffer = io.BytesIO()
-    torch.save(
+
+def save_checkpoint(
+    path: Path,
+    checkpoint: Checkpoint,
+    *,
+    remedy: str = "free space, or choose another folder, and try again",
+    former: Path | None = None,
+) -> None:
+    """Write a checkpoint; the file appears whole, and has been read back.
+
+    Nothing is copied in memory: tensors on a device go to the disk one by one.
+
+    Args:
+        path: The file.
+        checkpoint: What it shall hold.
+        remedy: What to do if it cannot be written.
+        former: Name under which what lay at `path` stays, so that one of both is whole at every moment; None = it goes.
+
+    Raises:
+        TrainingError: The disk is full, or the file cannot be written; what lay at `path` is still there.
+    """
+    write_archive(
+        path,
         {
             "format": FORMAT,
             "version": VERSION,
@@ -63,9 +88,9 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
             "meta": json.dumps(checkpoint.meta),
             "training": checkpoint.training,
         },
-        buffer,
+        remedy=remedy,
+        former=former,
     )
-    write_whole(path, buffer.getvalue())
 
 
 def load_checkpoint(path: Path | str, *, kind: str | None = None) -> Checkpoint:
@@ -76,44 +101,41 @@ def load_checkpoint(path: Path | str, *, kind: str | None = None) -> Checkpoint:
         kind: The kind of model that is wanted.
 
     Raises:
-        WeightsError: The file is missing, cut off, foreign, or of another kind.
+        WeightsError: The file is missing, cut off, damaged, foreign, or of another kind.
     """
     path = Path(path)
-    try:
-        with warnings.catch_warnings():
-            # A pickle of another program may also warn before it fails.
-            warnings.simplefilter("ignore")
-            data = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise WeightsError(
-            f"{path}: cannot be read ({error.strerror}); expected a checkpoint such as RUN/weights/best.pt"
-        ) from error
-    # Bytes of anything else raise a dozen kinds of errors in the unpickler.
-    except Exception as error:
-        raise WeightsError(f"{path}: not a checkpoint of tl, or cut off; expected RUN/weights/best.pt") from error
-    if not isinstance(data, dict) or data.get("format") != FORMAT:
+    data = read_archive(path)
+    if not isinstance(data, dict) or not _is_text(data, "format", FORMAT):
         raise WeightsError(f"{path}: not a checkpoint of tl; expected RUN/weights/best.pt")
-    if data.get("version") != VERSION:
-        raise WeightsError(
-            f"{path}: checkpoint version {data.get('version')}, expected {VERSION}; use the tl that wrote it"
-        )
-    if kind is not None and data.get("kind") != kind:
-        raise WeightsError(
-            f"{path}: a {data.get('kind')} checkpoint, expected {kind}; choose another file or model.kind"
-        )
+    version, found = data.get("version"), data.get("kind")
+    if not isinstance(version, int) or version != VERSION:
+        raise WeightsError(f"{path}: checkpoint version {show(version)}, expected {VERSION}; use the tl that wrote it")
+    if kind is not None and not _is_text(data, "kind", kind):
+        raise WeightsError(f"{path}: a {found} checkpoint, expected {kind}; choose another file or model.kind")
     try:
+        model, label_space = json.loads(data["model"]), LabelSpace.from_json(data["label_space"])
+        state, training = data["state"], data["training"]
+        if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+            raise TypeError("state holds something else than tensors")
+        if not isinstance(training, dict | None):
+            raise TypeError(f"training is a {type(training).__name__}")
         return Checkpoint(
             kind=data["kind"],
-            model=json.loads(data["model"]),
-            label_space=LabelSpace.from_json(data["label_space"]),
-            state=data["state"],
+            model=model,
+            label_space=label_space,
+            state=state,
             meta=json.loads(data["meta"]),
-            training=data["training"],
+            training=training,
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise WeightsError(
             f"{path}: a checkpoint of tl with a part missing or damaged ({error!r}); copy it anew"
-        ) from (error)
+        ) from error
+
+
+def _is_text(data: Mapping[str, Any], key: str, expected: str) -> bool:
+    """True if an entry is this text; a comparison with a tensor would be a tensor."""
+    return isinstance(data.get(key), str) and data[key] == expected
 
 
 def transfer_state(model: torch.nn.Module, state: Mapping[str, torch.Tensor], source: str) -> tuple[int, list[str]]:

@@ -31,15 +31,46 @@ def run_demo(options: argparse.Namespace) -> int:
     return 0
 
 
+def run_plan(options: argparse.Namespace) -> int:
+    """`tl plan`."""
+    import json
+
+    from tl_datasets.new_folder import new_folder
+    from tl_detection.config import load_run_config
+    from tl_detection.distributed import ranks_of_environment
+    from tl_detection.plan.findings import Verdict
+    from tl_detection.plan.plan import make_plan
+    from tl_detection.plan.report import as_json, format_plan, write_plan
+
+    if options.steps < 1:
+        raise UsageError(f"--steps {options.steps}: expected 1 or more; --no-steps measures nothing")
+    if ranks_of_environment().are_several:
+        raise UsageError("looks at one process of a run; start it without torchrun")
+    if options.out is not None:
+        refuse_existing(options.out)
+    config = load_run_config(options.config, options.overrides)
+    plan = make_plan(config, steps=0 if options.no_steps else options.steps, lint=not options.no_lint)
+    print(json.dumps(as_json(plan), indent=2, allow_nan=False) if options.json else format_plan(plan))
+    if options.out is not None:
+        with new_folder(options.out) as folder:
+            write_plan(plan, config, folder)
+        logger.info("%s: plan.json, plan.md, config.yaml", options.out)
+    return 0 if plan.verdict is Verdict.OK or (plan.verdict is Verdict.LOOK and not options.strict) else 1
+
+
 def run_train(options: argparse.Namespace) -> int:
     """`tl train`."""
     from tl_detection.config import load_run_config
     from tl_detection.training.train import resume, train
 
     if options.resume is not None:
+        overrides = list(options.overrides)
+        if options.config is not None and "=" in str(options.config):  # there is no file before the settings
+            overrides.insert(0, str(options.config))
+            options.config = None
         if options.config is not None or options.overfit is not None:
             raise UsageError("--resume goes on with the run's own configuration; give no configuration beside it")
-        run = resume(options.resume)
+        run = resume(options.resume, overrides)
     elif options.config is None:
         raise UsageError("no configuration; expected tl train CONFIG.yaml or tl train --resume RUN")
     else:

@@ -1,6 +1,7 @@
 """The folder of a run: `FOLDER/NAME/UTC-TIME/` with the configuration, environment, log, metrics and weights.
 
-A run never writes into another run's folder. What is written whole is written under a temporary name and moved.
+A run never writes into another run's folder. What is written whole is written under a temporary name and moved. At
+every moment there is a whole checkpoint to resume from: the last one, and the one before it.
 """
 
 from __future__ import annotations
@@ -8,19 +9,26 @@ from __future__ import annotations
 import itertools
 import json
 import logging
-import platform
+import math
+import os
 import shutil
-import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
-from importlib import metadata
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
 from tl_datasets.config import dump_config
+from tl_datasets.errors import TrainingError, WeightsError
 from tl_datasets.images import write_whole
+from tl_detection.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tl_detection.config import RunConfig
+from tl_detection.disk import explained
+from tl_detection.environment import environment
 
-_PACKAGES = ("torch", "torchvision", "ultralytics", "albumentations", "opencv-python", "numpy", "polars", "onnxruntime")
+logger = logging.getLogger(__name__)
 
 
 class RunDir:
@@ -32,10 +40,19 @@ class RunDir:
 
     def __init__(self, path: Path):
         self.path = path
+        self._last_is_whole = False
 
     @classmethod
-    def create(cls, config: RunConfig) -> RunDir:
-        """Make a new folder, named by the time, and write the resolved configuration and the environment into it."""
+    def create(cls, config: RunConfig, fingerprint: Mapping[str, Any] | None = None) -> RunDir:
+        """Make a new folder, named by the time, and write the resolved configuration and the environment into it.
+
+        Args:
+            config: The run.
+            fingerprint: What decides its result, see `RunFingerprint`; becomes a part of `environment.json`.
+
+        Raises:
+            TrainingError: The disk is full, say; nothing stays.
+        """
         parent = config.folder / config.name
         parent.mkdir(parents=True, exist_ok=True)
         stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
@@ -47,9 +64,15 @@ class RunDir:
             except FileExistsError:
                 path = parent / f"{stamp}-{attempt}"
         run = cls(path)
-        run.weights.mkdir()
-        write_whole(run.config_path, dump_config(config))
-        write_whole(path / "environment.json", json.dumps(environment(), indent=2) + "\n")
+        try:
+            with explained(path, "free space, or set another folder, and start again"):
+                run.weights.mkdir()
+                write_whole(run.config_path, dump_config(config))
+                about = {**environment(), "fingerprint": None if fingerprint is None else dict(fingerprint)}
+                write_whole(path / "environment.json", json.dumps(about, indent=2) + "\n")
+        except TrainingError:
+            run.remove()
+            raise
         return run
 
     @property
@@ -69,8 +92,13 @@ class RunDir:
 
     @property
     def last(self) -> Path:
-        """The state after the last finished epoch, with everything that resuming needs."""
+        """The newest state of the run, with everything that resuming needs."""
         return self.weights / "last.pt"
+
+    @property
+    def before_last(self) -> Path:
+        """The state before `last`, in case that one is damaged."""
+        return self.weights / "last.before.pt"
 
     @property
     def metrics_path(self) -> Path:
@@ -86,58 +114,110 @@ class RunDir:
             except OSError:
                 return
 
+    def save_best(self, checkpoint: Checkpoint) -> None:
+        """Write `best.pt`.
+
+        Raises:
+            TrainingError: The disk is full, say; the former file is still there.
+        """
+        save_checkpoint(self.best, checkpoint, remedy=self._remedy())
+
+    def save_last(self, checkpoint: Checkpoint) -> None:
+        """Write `last.pt`; the one that was there becomes `last.before.pt`. One of both is whole at every moment.
+
+        Raises:
+            TrainingError: The disk is full, say; the former files are still there.
+        """
+        # A damaged file must not take the place of the whole one before it.
+        former = self.before_last if self._last_is_whole else None
+        save_checkpoint(self.last, checkpoint, remedy=self._remedy(), former=former)
+        self._last_is_whole = True
+
+    def load_last(self, kind: str | None = None) -> Checkpoint:
+        """The newest checkpoint that is whole; if that is not `last.pt`, a warning says why.
+
+        Args:
+            kind: The kind of model that is wanted.
+
+        Raises:
+            WeightsError: There is no checkpoint to resume from, or both are damaged, or of another kind.
+        """
+        if not self.last.exists() and not self.before_last.exists():
+            raise WeightsError(
+                f"{self.path}: no weights/last.pt, the run ended before its first checkpoint; "
+                f"start it again with: tl train {self.config_path}"
+            )
+        try:
+            checkpoint = load_checkpoint(self.last, kind=kind)
+        except WeightsError as error:
+            if not self.before_last.exists():
+                raise
+            checkpoint = load_checkpoint(self.before_last, kind=kind)
+            logger.warning("%s; going on from the checkpoint before it, %s", error, self.before_last)
+        else:
+            self._last_is_whole = True
+        return checkpoint
+
     def append_metrics(self, row: dict[str, Any]) -> None:
-        """Add the measures of one epoch."""
-        with self.metrics_path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+        """Add the measures of one epoch.
+
+        Raises:
+            TrainingError: The disk is full, say; the rows of before are as they were.
+        """
+        with explained(self.metrics_path, self._remedy()), self.metrics_path.open("ab", buffering=0) as file:
+            end = file.seek(0, os.SEEK_END)
+            try:
+                _write_all(file, (json.dumps(row) + "\n").encode())
+                os.fsync(file.fileno())
+            except BaseException:
+                file.truncate(end)
+                raise
 
     def keep_metrics_before(self, epoch: int) -> None:
-        """Drop the rows of epochs that a resumed run does again, and a row that was cut off when the run was killed."""
+        """Drop the rows of epochs that a resumed run does again, and rows that a kill or a power cut has broken."""
         if self.metrics_path.exists():
-            rows = self.metrics_path.read_text(encoding="utf-8").splitlines(keepends=True)
-            whole = [row for row in rows if row.endswith("}\n")]
-            write_whole(self.metrics_path, "".join(row for row in whole if json.loads(row)["epoch"] < epoch))
+            rows = self.metrics_path.read_bytes().splitlines(keepends=True)
+            kept = [row for row in rows if row.endswith(b"}\n") and _epoch_of(row) < epoch]
+            with explained(self.metrics_path, self._remedy()):
+                write_whole(self.metrics_path, b"".join(kept))
+
+    def _remedy(self) -> str:
+        kept = (self.last, self.before_last) if self._last_is_whole else (self.before_last, self.last)
+        usable = next((path for path in kept if path.exists()), None)
+        if usable is None:
+            return "free space and start the run again"
+        return f"{usable} is usable: free space, then go on with: tl train --resume {self.path}"
 
     def log_to_file(self) -> logging.Handler:
         """Send the program's log lines into the folder as well; the caller removes the handler."""
-        handler = logging.FileHandler(self.path / "log.txt", encoding="utf-8")
+        handler = _LogFile(self.path / "log.txt", encoding="utf-8")
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         logging.getLogger("tl_detection").addHandler(handler)
         return handler
 
 
-def environment() -> dict[str, Any]:
-    """Versions, device and source revision that a run was made with."""
-    import torch
+class _LogFile(logging.FileHandler):
+    """On a full disk the next checkpoint ends the run, with one line; a log line does not, with a traceback."""
 
-    versions = {}
-    for package in _PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            versions[package] = None
-    return {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "packages": versions,
-        "cuda": torch.version.cuda,
-        "devices": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
-        "threads": torch.get_num_threads(),
-        "revision": source_revision(),
-    }
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
+
+    def close(self) -> None:
+        with suppress(OSError):
+            super().close()
 
 
-def source_revision() -> str | None:
-    """Git commit of the program's own checkout, with a + if it has uncommitted changes; None outside a checkout."""
-    here = Path(__file__).resolve().parent
+def _write_all(file: FileIO, data: bytes) -> None:
+    """A file without a buffer may take a part only; with one, the rest would be tried again when it is closed."""
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) :]
+
+
+def _epoch_of(row: bytes) -> float:
+    """The epoch of a row; infinite if the row is broken."""
     try:
-        commit = subprocess.run(  # noqa: S603
-            ["git", "-C", str(here), "describe", "--always", "--dirty=+", "--abbrev=12"],  # noqa: S607
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return commit.stdout.strip() or None
+        return json.loads(row)["epoch"]
+    except (ValueError, KeyError, TypeError):
+        return math.inf

@@ -100,6 +100,24 @@ def test_however_the_samples_are_dealt_out_the_sums_are_the_same(samples, world)
     assert sum(sum(item["boxes"].values()) for item in weather) == sum(row["boxes"].values())
 
 
+@given(SAMPLES, st.integers(0, 12))
+def test_an_epoch_that_goes_on_in_another_process_has_the_same_sums(samples, cut):
+    written = json.dumps(counted(samples[:cut]).state())
+    again = EpochStatistics.from_state(json.loads(written))
+    assert json.dumps(again.state()) == written
+    for sample in samples[cut:]:
+        again.add(**sample)
+    whole = counted(samples)
+    assert again.as_row() == whole.as_row() and again.line() == whole.line() and again.frames == whole.frames
+
+
+def test_a_state_with_a_count_missing_is_refused():
+    state = EpochStatistics(NAMES).state()
+    del state["made"]
+    with pytest.raises(KeyError, match="made"):
+        EpochStatistics.from_state(state)
+
+
 @pytest.mark.parametrize("class_id", [[2], [0, -1]])
 def test_a_class_without_a_name_is_refused(class_id):
     statistics = EpochStatistics(NAMES)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -52,6 +54,17 @@ def draw_lamps(folder: Path, frames: int, width_px: int = 128, height_px: int = 
             )
         )
     return Catalog.from_frames(made, source="drawn", root=folder)
+
+
+@pytest.fixture
+def memory_folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder in memory, where there is such a place: thousands of synced writes cost nothing there."""
+    place = Path("/dev/shm")
+    if not os.access(place, os.W_OK):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(prefix="tl-test-", dir=place) as folder:
+        yield Path(folder)
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,8 +19,12 @@ from tl_datasets.label_space import LabelSpace
 from tl_datasets.splits.split import check_split
 from tl_datasets.torch_dataset import FrameDataset, LabelledFrames, labelled_frames
 from tl_detection.config import RunConfig
-from tl_detection.detector import Detector
-from tl_detection.evaluation.report import Report, evaluate
+from tl_detection.detector import Detections, Detector
+from tl_detection.distributed import Ranks, gather
+from tl_detection.evaluation.measures import Measure
+from tl_detection.evaluation.readings import Reading, check_measure, read_measure
+from tl_detection.evaluation.report import Evaluation, collect_detections, evaluate_whole
+from tl_detection.fingerprint import RunFingerprint
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +40,7 @@ class TrainingData:
         train: The frames behind the samples.
         val_catalog: The frames to score.
         fingerprint: Of the catalog that both come from.
+        boxes_by_class: Training boxes of each class.
     """
 
     config: RunConfig
@@ -45,14 +49,50 @@ class TrainingData:
     train: LabelledFrames
     val_catalog: Catalog
     fingerprint: str
+    boxes_by_class: list[int]
 
-    def validate(self, detector: Detector, progress: Callable[[int, int], None] | None = None) -> Report:
-        """Score a detector on the validation frames, overall and per condition."""
-        return evaluate(detector, self.val_catalog, self.label_space, by=self.config.evaluate.by, progress=progress)
+    def score(
+        self,
+        detector: Detector,
+        progress: Callable[[int, int], None] | None = None,
+        ranks: Ranks = Ranks(),  # noqa: B008
+    ) -> Evaluation | None:
+        """Score a detector on the validation frames, overall and per condition.
 
-    def best_score(self, report: Report) -> float | None:
-        """The score that picks the best epoch."""
-        return getattr(report.overall, self.config.evaluate.best_by)
+        Args:
+            detector: The same on every rank.
+            progress: Called with frames done and all frames of this rank.
+            ranks: Who this process is. Each frame is looked at by one rank, once.
+
+        Returns:
+            The scores, on the first rank; None on the others.
+        """
+        rows = np.arange(ranks.rank, len(self.val_catalog), ranks.size)
+        own = collect_detections(detector, self.val_catalog, progress, rows=rows)
+        of_ranks = gather(own)
+        if not ranks.is_first:
+            return None
+        detections = [Detections.empty()] * len(self.val_catalog)
+        for rank, found in enumerate(of_ranks):
+            detections[rank :: ranks.size] = found
+        return evaluate_whole(
+            detections, self.val_catalog, self.label_space, by=self.config.evaluate.by, model=detector.description
+        )
+
+    @property
+    def measure(self) -> Measure:
+        """The measure that picks the best epoch."""
+        return Measure.parse(self.config.evaluate.best_by)
+
+    def best_score(self, evaluation: Evaluation) -> Reading:
+        """What that measure is in an evaluation, and where it was read."""
+        settings = self.config.evaluate
+        return read_measure(
+            self.measure,
+            evaluation,
+            worst_needs_objects=settings.worst_needs_objects,
+            replicates=settings.replicates,
+        )
 
 
 def prepare_data(config: RunConfig) -> TrainingData:
@@ -62,6 +102,7 @@ def prepare_data(config: RunConfig) -> TrainingData:
         DataError: The catalog cannot be used, or the training and validation frames leak into each other.
         TrainingError: A class has no box to learn from, or there is nothing to score.
         ConfigError: The augmentation is unsafe.
+        UsageError: The measure that picks the best epoch has no value on these frames.
     """
     catalog = Catalog.open(config.data.catalog)
     label_space = config.data.label_space
@@ -94,6 +135,12 @@ def prepare_data(config: RunConfig) -> TrainingData:
             f"{config.data.catalog}: no class has a box among the {len(train.catalog)} training frames; "
             "check data.train and data.label_space"
         )
+    check_measure(
+        Measure.parse(config.evaluate.best_by),
+        val.catalog,
+        label_space,
+        worst_needs_objects=config.evaluate.worst_needs_objects,
+    )
     dataset = training_samples(config, train)
     logger.info(
         "train: %d frames, %s; val: %d frames",
@@ -108,6 +155,7 @@ def prepare_data(config: RunConfig) -> TrainingData:
         train=train,
         val_catalog=val.catalog,
         fingerprint=catalog.fingerprint,
+        boxes_by_class=counts.tolist(),
     )
 
 
@@ -131,24 +179,17 @@ def training_samples(config: RunConfig, frames: LabelledFrames) -> FrameDataset:
     )
 
 
-def augment_fingerprint(config: RunConfig) -> str:
-    """16 hex digits that change with anything that decides what samples look like, but for the frames."""
-    text = f"{config.augment.model_dump_json()}{config.data.balance.model_dump_json()}"
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def run_meta(data: TrainingData, run: Path, **extra: Any) -> dict[str, Any]:
+def run_meta(data: TrainingData, run: Path, fingerprint: RunFingerprint) -> dict[str, Any]:
     """What a checkpoint says of the run that made it."""
-    from tl_detection.run_dir import environment
+    from tl_detection.environment import environment
 
     return {
         "run": run.name,
         "name": data.config.name,
         "catalog_fingerprint": data.fingerprint,
         "label_space_fingerprint": data.label_space.fingerprint,
-        "augment_fingerprint": augment_fingerprint(data.config),
+        "fingerprint": fingerprint.to_dict(),
         "environment": environment(),
-        **extra,
     }
 
 

@@ -13,6 +13,10 @@ an area grown to `LEAST_PX` on each side,
 
 Anchors and proposals of lights, and the lights that are added to the proposals, stay. Where nothing is left to
 learn from the losses are 0, not torchvision's mean of nothing.
+
+Which of the anchors and proposals are learned from is drawn at random, here from numbers that the targets may bring
+(`seed`): the same for a frame in whatever batch, rank or resumed run it comes. How many were drawn is kept (`sampled`),
+because the means of several ranks are joined by it.
 """
 
 from __future__ import annotations
@@ -20,9 +24,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch.nn import functional
 from torchvision.models.detection import FasterRCNN
+from torchvision.models.detection._utils import BalancedPositiveNegativeSampler
 from torchvision.models.detection.image_list import ImageList
-from torchvision.models.detection.roi_heads import RoIHeads
+from torchvision.models.detection.roi_heads import RoIHeads, fastrcnn_loss
 from torchvision.models.detection.rpn import RegionProposalNetwork
 from torchvision.ops import box_iou, clip_boxes_to_image
 
@@ -34,14 +40,65 @@ LEAST_PX = 8.0
 Targets = list[dict[str, torch.Tensor]]
 
 
-def honour_ignore_areas(network: FasterRCNN) -> None:
+def honour_ignore_areas(network: FasterRCNN, class_weights: torch.Tensor | None = None) -> None:
     """Make a network's two losses leave ignore areas out; it is changed in place, its weights and results are not.
 
-    Without an ignore area in a batch both losses are torchvision's to the last bit.
+    Without an ignore area in a batch, seeds and class weights both losses are torchvision's to the last bit.
+
+    Args:
+        network: From `build_faster_rcnn`.
+        class_weights: (classes + 1,) how much each counts in the box head's loss, the background first; None = alike.
     """
     # Torchvision builds both parts itself and takes no other class for them.
-    network.rpn.__class__ = IgnoringRpn
-    network.roi_heads.__class__ = IgnoringRoiHeads
+    proposals: Any = network.rpn
+    heads: Any = network.roi_heads
+    proposals.__class__, heads.__class__ = IgnoringRpn, IgnoringRoiHeads
+    heads.class_weights = class_weights
+    for part in (proposals, heads):
+        former = part.fg_bg_sampler
+        part.fg_bg_sampler = SeededSampler(former.batch_size_per_image, former.positive_fraction)
+
+
+class SeededSampler(BalancedPositiveNegativeSampler):
+    """Torchvision's choice of what is learned from, drawn for each image by its own seed.
+
+    Attributes:
+        seeds: One per image of the batch; None = drawn from torch's generator, as torchvision does.
+        sampled: How many the last call chose, over all images.
+    """
+
+    seeds: list[int] | None = None
+    sampled: int = 0
+
+    def __call__(self, matched_idxs: list[torch.Tensor]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """Choose among labels (1 and above a light's, 0 background, -1 neither) of each image.
+
+        Returns:
+            Per image a mask of the chosen lights', and one of the chosen background.
+        """
+        if self.seeds is None:
+            positive, negative = super().__call__(matched_idxs)
+        else:
+            chosen = [self._choose(labels, seed) for labels, seed in zip(matched_idxs, self.seeds, strict=True)]
+            positive, negative = [one for one, _ in chosen], [other for _, other in chosen]
+        self.sampled = int(sum(mask.sum() for masks in (positive, negative) for mask in masks))
+        return positive, negative
+
+    def _choose(self, labels: torch.Tensor, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+        generator = torch.Generator(device=labels.device).manual_seed(seed)
+        wanted = int(self.batch_size_per_image * self.positive_fraction)
+        positive = _some(labels >= 1, wanted, generator)
+        negative = _some(labels == 0, self.batch_size_per_image - int(positive.sum()), generator)
+        return positive, negative
+
+
+def _some(mask: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:
+    """At most `count` of what a mask allows."""
+    rows = torch.where(mask)[0]
+    if len(rows) <= count:
+        return mask
+    keep = rows[torch.randperm(len(rows), generator=generator, device=mask.device)[:count]]
+    return torch.zeros_like(mask).index_fill_(0, keep, True)
 
 
 class IgnoringRpn(RegionProposalNetwork):
@@ -59,6 +116,7 @@ class IgnoringRpn(RegionProposalNetwork):
         if self.training and targets is not None and any(len(target["ignore_xyxy"]) for target in targets):
             self._areas = [target["ignore_xyxy"] for target in targets]
             self._lights = [target["boxes"] for target in targets]
+        _take_seeds(self.fg_bg_sampler, targets, 0)
         try:
             return super().forward(images, features, targets)
         finally:
@@ -110,13 +168,21 @@ class IgnoringRpn(RegionProposalNetwork):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Give the losses of objectness and boxes."""
         if self._areas is not None and not any(bool((label >= 0).any()) for label in labels):
+            self.fg_bg_sampler.sampled = 0  # type: ignore[union-attr]
             return objectness.sum() * 0, pred_bbox_deltas.sum() * 0
         return super().compute_loss(objectness, pred_bbox_deltas, labels, regression_targets)
 
 
 class IgnoringRoiHeads(RoIHeads):
-    """The box head."""
+    """The box head.
 
+    Attributes:
+        class_weights: See `honour_ignore_areas`.
+        sampled: Proposals that the last loss was computed on.
+    """
+
+    class_weights: torch.Tensor | None = None
+    sampled: int = 0
     _areas: list[torch.Tensor] | None = None
 
     def forward(
@@ -127,14 +193,26 @@ class IgnoringRoiHeads(RoIHeads):
         targets: Targets | None = None,
     ) -> tuple[list[dict[str, torch.Tensor]], dict[str, torch.Tensor]]:
         """Give detections or, in training, losses."""
-        if self.training and targets is not None and any(len(target["ignore_xyxy"]) for target in targets):
+        if not self.training or targets is None:
+            return super().forward(features, proposals, image_shapes, targets)
+        self._areas = None
+        if any(len(target["ignore_xyxy"]) for target in targets):
             self._areas = [target["ignore_xyxy"] for target in targets]
+        _take_seeds(self.fg_bg_sampler, targets, 1)
         try:
-            self._has_samples = True
-            found, losses = super().forward(features, proposals, image_shapes, targets)
+            proposals, _, labels, offsets = self.select_training_samples(proposals, targets)
         finally:
             self._areas = None
-        return found, losses if self._has_samples else {name: loss.new_zeros(()) for name, loss in losses.items()}
+        self.sampled = sum(len(each) for each in labels)
+        logits, said = self.box_predictor(self.box_head(self.box_roi_pool(features, proposals, image_shapes)))
+        if not self.sampled:
+            return [], {"loss_classifier": logits.sum() * 0, "loss_box_reg": said.sum() * 0}
+        classifier, box_reg = fastrcnn_loss(logits, said, labels, offsets)
+        if self.class_weights is not None:
+            # Divided by the number of samples, not by their weights: a rare class does not make the others cheaper.
+            weights = self.class_weights.to(logits)
+            classifier = functional.cross_entropy(logits, torch.cat(labels), weights, reduction="sum") / self.sampled
+        return [], {"loss_classifier": classifier, "loss_box_reg": box_reg}
 
     def assign_targets_to_proposals(
         self, proposals: list[torch.Tensor], gt_boxes: list[torch.Tensor], gt_labels: list[torch.Tensor]
@@ -149,11 +227,13 @@ class IgnoringRoiHeads(RoIHeads):
                 labels[number] = labels[number].masked_fill(free & (labels[number] == 0), -1)
         return lights, labels
 
-    def select_training_samples(self, proposals: list[torch.Tensor], targets: Targets | None) -> Any:
-        """Choose the proposals that are learned from."""
-        samples = super().select_training_samples(proposals, targets)
-        self._has_samples = any(len(labels) for labels in samples[2])
-        return samples
+
+def _take_seeds(sampler: Any, targets: Targets | None, stream: int) -> None:
+    """Give a sampler the seeds that the targets bring; the two stages draw from streams of their own."""
+    seeds = None
+    if targets is not None and all("seed" in target for target in targets):
+        seeds = [(int(target["seed"]) + stream) % 2**63 for target in targets]
+    sampler.seeds = seeds
 
 
 def is_of_area(

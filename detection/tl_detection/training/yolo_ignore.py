@@ -9,7 +9,8 @@ and, for any ignore area of its image,
 - at least half of the box that it predicts lies in the grown area: it speaks of what lies there.
 
 `least_px` is the assigner's own, the stride of the second finest level. Points that a light is assigned to keep their
-full loss, and what is assigned does not change. Both sums that the loss is divided by are of assigned points alone.
+full loss, and what is assigned does not change. The sum that the loss is divided by is of assigned points alone, and
+over all ranks: theirs are parts of one mean.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import torch
 from torch import nn
 
 from tl_datasets.errors import TrainingError
+from tl_detection.distributed import sum_over_ranks
 from tl_detection.training.ignore_areas import grow, lies_inside
 from tl_detection.ultralytics_door import E2ELoss, v8DetectionLoss
 
@@ -28,7 +30,7 @@ def ignoring_criterion(network: nn.Module) -> Any:
     """Make the loss of a network, as ultralytics would, but with ignore areas.
 
     Its batches have beside ultralytics' own words `ignore_xyxy` (K, 4) in network pixels and `ignore_idx` (K,), the
-    image that each belongs to.
+    image that each belongs to; and may have `counts`, False where the batch has no part in the mean over all ranks.
 
     Raises:
         TrainingError: ultralytics has another loss for this network.
@@ -63,10 +65,16 @@ class IgnoringLoss(v8DetectionLoss):
         strides: Any = self.stride
         cells = [level.shape[2] * level.shape[3] for level in preds["feats"]]
         self.cell_px = torch.repeat_interleave(strides.cpu(), torch.tensor(cells)).to(self.device)
-        return super().get_assigned_targets_and_loss(preds, batch, **assign_kwargs)
+        assigned, loss, items = super().get_assigned_targets_and_loss(preds, batch, **assign_kwargs)
+        # The inherited loss is divided by this rank's sum of target scores, of which 1 is the least.
+        own, counts = self.target_sum, float(batch.get("counts", True))
+        joint = sum_over_ranks(own * counts)
+        factor = counts * own.clamp(min=1) / joint.clamp(min=1)
+        return assigned, loss * factor, {name: value * factor for name, value in items.items()}
 
     def _assign(self, scores: torch.Tensor, xyxy: torch.Tensor, points: torch.Tensor, *truth: Any, **extra: Any):
         assigned = self.assign(scores, xyxy, points, *truth, **extra)
+        self.target_sum = assigned[2].sum()
         self.free = None
         if len(self.areas):
             sees = sees_area(self.areas, points, self.cell_px, xyxy[self.image_of_area], self.assign.stride_val)

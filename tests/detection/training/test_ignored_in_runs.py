@@ -1,4 +1,4 @@
-"""Both trainers, as the command runs them, leave ignore areas out of their losses and count them."""
+"""Both models, as the command trains them, leave ignore areas out of their losses and count them."""
 
 from __future__ import annotations
 
@@ -7,22 +7,15 @@ import logging
 
 import pytest
 
-from tl_detection.config import FasterRcnnConfig, RunConfig
-from tl_detection.run_dir import RunDir
-from tl_detection.training import faster_rcnn, faster_rcnn_ignore, faster_rcnn_start, yolo, yolo_ignore
-from tl_detection.training.data import prepare_data
+from tl_detection.config import RunConfig
+from tl_detection.training import faster_rcnn_ignore, yolo_ignore
 
 
 @pytest.mark.parametrize(
-    ("module", "asked", "train"),
-    [
-        (yolo_ignore, "sees_area", yolo.train_yolo),
-        (faster_rcnn_ignore, "is_of_area", faster_rcnn.train_faster_rcnn),
-    ],
-    ids=["yolo", "faster_rcnn"],
+    ("kind", "module", "asked"),
+    [("yolo", yolo_ignore, "sees_area"), ("faster_rcnn", faster_rcnn_ignore, "is_of_area")],
 )
-def test_a_run_with_ignored_lights(module, asked, train, tmp_path, lamp_run_config, monkeypatch, caplog):
-    monkeypatch.setattr(faster_rcnn_start, "_HEADS", {"mobilenet_v3_large": (16, 16)})
+def test_a_run_with_ignored_lights(kind, module, asked, tmp_path, run_config, start, monkeypatch, caplog):
     areas = []
 
     def remember(*args, **kwargs):
@@ -32,16 +25,12 @@ def test_a_run_with_ignored_lights(module, asked, train, tmp_path, lamp_run_conf
 
     original = getattr(module, asked)
     monkeypatch.setattr(module, asked, remember)
-    config = lamp_run_config(tmp_path, frames=4, epochs=1, batch_size=2)
+    config = run_config(tmp_path, kind, frames=4, epochs=1, batch_size=2)
     red_only = {"classes": {"red": {"state": "red"}}, "ignore": [{"state": "green"}]}
     changes = {"data": {**config.data.model_dump(), "label_space": red_only}}
-    if train is faster_rcnn.train_faster_rcnn:
-        changes["model"] = {"kind": "faster_rcnn", "backbone": "mobilenet_v3_large", "input": config.model.input}
-        changes["model"] = FasterRcnnConfig.model_validate(changes["model"]).model_dump()
     config = RunConfig.model_validate({**config.model_dump(), **changes})
     caplog.set_level(logging.INFO)
-    run = RunDir.create(config)
-    train(prepare_data(config), run, None)
+    run = start(config)
     row = json.loads(run.metrics_path.read_text())
     assert (row["seen"]["ignored"], row["seen"]["vanished"]) == (4, 0)
     assert "4 areas ignored" in caplog.text

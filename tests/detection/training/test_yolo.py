@@ -6,7 +6,6 @@ import json
 import logging
 import pickle
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -14,22 +13,21 @@ import numpy as np
 import pytest
 import torch
 
-from tl_datasets.errors import TrainingError, WeightsError
+from tl_datasets.errors import WeightsError
 from tl_detection.checkpoint import load_checkpoint
 from tl_detection.detectors.load import load_detector
 from tl_detection.detectors.yolo import build_yolo
 from tl_detection.run_dir import RunDir
-from tl_detection.training import yolo as trainer
 from tl_detection.training.data import prepare_data
-from tl_detection.training.train import resume
-from tl_detection.training.yolo import to_ultralytics, train_yolo
+from tl_detection.training.train import run_training
+from tl_detection.training.yolo import to_ultralytics
 from tl_detection.training.yolo_start import fit_box_bias, read_start_state, start_from_file
 from tl_detection.ultralytics_door import DetectionModel
 
 
 def train(config) -> RunDir:
     run = RunDir.create(config)
-    train_yolo(prepare_data(config), run, None)
+    run_training(prepare_data(config), run, torch.device("cpu"))
     return run
 
 
@@ -49,22 +47,22 @@ def learned(tmp_path_factory, lamp_run_config) -> RunDir:
 
 
 def test_a_run_leaves_weights_and_metrics(learned: RunDir):
-    assert sorted(path.name for path in learned.weights.iterdir()) == ["best.pt", "last.pt"]
+    assert sorted(path.name for path in learned.weights.iterdir()) == ["best.pt", "last.before.pt", "last.pt"]
     top = {path.name for path in learned.path.iterdir()}
-    assert top == {"config.yaml", "environment.json", "metrics.jsonl", "tensorboard", "weights"}
+    assert top >= {"config.yaml", "environment.json", "metrics.jsonl", "tensorboard", "weights", "pictures"}
     rows = rows_of(learned)
     assert [row["epoch"] for row in rows] == list(range(12))
     assert [row["val"] is not None for row in rows] == [number in (5, 11) for number in range(12)]
     best = load_checkpoint(learned.best, kind="yolo")
-    assert best.model == {**spec(), "end_to_end": True}
+    assert {**spec(), "end_to_end": True}.items() <= best.model.items()
     assert best.label_space.names == ("red", "green")
     assert best.training is None
     assert load_checkpoint(learned.last).meta["epoch"] == 11
 
 
 def test_the_loss_falls(learned: RunDir):
-    losses = [sum(row["train"].values()) for row in rows_of(learned)]
-    assert set(rows_of(learned)[0]["train"]) == {"box_loss", "cls_loss", "l1_loss"}
+    losses = [row["train"]["loss"] for row in rows_of(learned)]
+    assert set(rows_of(learned)[0]["train"]) == {"loss", "box_loss", "cls_loss", "l1_loss"}
     assert losses[-1] < 0.6 * losses[0]
 
 
@@ -74,75 +72,6 @@ def test_a_run_of_few_steps_detects(learned: RunDir):
     images = [cv2.imread(str(learned.path.parents[2] / "images" / f"{number}.png"))[:, :, ::-1] for number in range(8)]
     found = load_detector(learned.path, device="cpu").detect(images)
     assert len({tuple(item.score[:5].tolist()) for item in found}) == 8
-
-
-@pytest.mark.usefixtures("one_thread")
-@pytest.mark.parametrize("architecture", ["yolo26n", "yolo11n"])
-def test_an_interrupted_run_ends_as_if_it_had_not_been(architecture: str, tmp_path: Path, lamp_run_config, monkeypatch):
-    augment = {"mosaic": 0.5, "mosaic_off_epochs": 1}
-    config = lamp_run_config(
-        tmp_path, frames=5, architecture=architecture, epochs=3, batch_size=2, accumulate=2, lr=0.005, augment=augment
-    )
-    straight = train(config)
-
-    log_epoch = trainer.log_epoch
-
-    def killed(run, row):
-        log_epoch(run, row)
-        if row["epoch"] == 1:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(trainer, "log_epoch", killed)
-    broken = RunDir.create(config)
-    with pytest.raises(KeyboardInterrupt):
-        train_yolo(prepare_data(config), broken, None)
-    assert load_checkpoint(broken.last).meta["epoch"] == 0
-    monkeypatch.setattr(trainer, "log_epoch", log_epoch)
-    torch.manual_seed(99)
-    resume(broken.path)
-
-    assert [row["epoch"] for row in rows_of(broken)] == [0, 1, 2]
-    for name in ("train", "lr", "seen"):
-        assert [row[name] for row in rows_of(broken)] == [row[name] for row in rows_of(straight)]
-    ours, theirs = load_checkpoint(broken.last), load_checkpoint(straight.last)
-    assert ours.training is not None
-    assert theirs.training is not None
-    # Three batches of an epoch make two steps: one of two batches, and the rest.
-    assert ours.training["ema_updates"] == 3 * 2
-    for one, other in ((ours.state, theirs.state), (ours.training["weights"], theirs.training["weights"])):
-        assert all(torch.equal(one[name], other[name]) for name in other)
-    with pytest.raises(WeightsError, match="has finished after 3 epochs"):
-        resume(broken.path)
-
-
-def test_a_loss_that_is_not_finite_names_the_frames(tmp_path: Path, lamp_run_config, monkeypatch):
-    def broken(spec, n_classes):
-        module = build_yolo(spec, n_classes)
-        module.model[0].conv.weight.data[0, 0, 0, 0] = float("nan")
-        return module
-
-    monkeypatch.setattr(trainer, "build_yolo", broken)
-    config = lamp_run_config(tmp_path, frames=4, epochs=1, batch_size=2)
-    run = RunDir.create(config)
-    with pytest.raises(TrainingError, match=r"epoch 1, batch 1: the loss is not finite") as caught:
-        train_yolo(prepare_data(config), run, None)
-    named = [number for number in range(4) if f"frame{number}" in str(caught.value)]
-    assert len(named) == 2
-    assert "train.lr" in str(caught.value)
-    assert list(run.weights.iterdir()) == []
-
-
-def test_patience_ends_a_run(tmp_path: Path, lamp_run_config, monkeypatch):
-    scores = iter([0.1, 0.5, 0.4, 0.3, 0.2, 0.1])
-    monkeypatch.setattr(trainer.TrainingData, "best_score", lambda self, report: next(scores))
-    config = lamp_run_config(tmp_path, frames=2, epochs=6, batch_size=2, patience=2)
-    run = train(config)
-    assert len(rows_of(run)) == 4
-    assert load_checkpoint(run.best).meta["epoch"] == 1
-    assert load_checkpoint(run.last).meta["stopped"] is True
-    (run.path / "result.json").write_text("{}")  # what the whole command leaves at its end
-    with pytest.raises(WeightsError, match="has finished"):
-        resume(run.path)
 
 
 def test_batches_in_ultralytics_form():
@@ -272,10 +201,4 @@ def test_fine_tuning_starts_where_the_file_ended(learned: RunDir, tmp_path: Path
     config = lamp_run_config(tmp_path, epochs=1, batch_size=4, lr=1e-6, weights=learned.best)
     first = rows_of(train(config))[0]["train"]
     before = rows_of(learned)
-    assert sum(first.values()) < 0.7 * sum(before[0]["train"].values())
-
-
-def test_a_light_that_overlaps_no_prediction_is_told(caplog):
-    stand_in = SimpleNamespace(loss_items={"box_loss": torch.tensor(0.0), "cls_loss": torch.tensor(3.0)})
-    trainer.CatalogTrainer._check_start(stand_in)  # type: ignore[arg-type]
-    assert "the box loss is 0" in caplog.text
+    assert first["loss"] < 0.7 * before[0]["train"]["loss"]
