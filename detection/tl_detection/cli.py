@@ -70,7 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"tl {options.command}: {error}", file=sys.stderr)
         return 2
     except TlError as error:
-        print(f"tl {options.command}: {error}", file=sys.stderr)
+        if not getattr(error, "is_told", False):  # of several ranks the first tells what all refuse
+            print(f"tl {options.command}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"tl {options.command}: interrupted", file=sys.stderr)
@@ -105,6 +106,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_demo(commands)
     dataset_cli.add_commands(commands)
+    _add_plan(commands)
     _add_train(commands)
     _add_config(commands)
     _add_augment(commands)
@@ -123,6 +125,25 @@ def _add_demo(commands) -> None:
     parser.add_argument("--out", type=Path, default=None, metavar="DIR", help="folder to make (default runs/demo-TIME)")
     parser.add_argument("--seed", type=int, default=0, help="seed of scenes and training (default 0)")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="change the demo's training configuration")
+
+
+def _add_plan(commands) -> None:
+    parser = add_command(
+        commands,
+        "plan",
+        "say before training what a run can learn, what it costs, and what should be changed",
+        "tl plan configs/dtld_yolo.yaml --out plan/\n  tl train plan/config.yaml",
+    )
+    parser.description = f"{parser.description} Exit code 1 if training would be senseless or impossible."
+    parser.add_argument("config", type=Path, help="YAML configuration of the run")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that differ from the file")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder to make for plan.json, plan.md, config.yaml")
+    parser.add_argument("--json", action="store_true", help="print plan.json instead of the report")
+    steps = parser.add_mutually_exclusive_group()
+    steps.add_argument("--steps", type=int, default=3, metavar="N", help="real steps to measure (default 3)")
+    steps.add_argument("--no-steps", action="store_true", help="measure nothing: neither time nor memory nor samples")
+    parser.add_argument("--no-lint", action="store_true", help="do not measure what augmentation does to the lamps")
+    parser.add_argument("--strict", action="store_true", help="exit code 1 for what is to be looked at, too")
 
 
 def _add_train(commands) -> None:
