@@ -52,7 +52,7 @@ def check_faster_rcnn_start(network: FasterRCNN, batch: Batch) -> StartCheck:
             ),
             recorders[1].head(height, name="box head", unit="proposals", lack="a proposal", can_fail=False),
         ),
-        remedy="set model.anchors: fit, or enlarge model.input",
+        remedy="enlarge model.input, or fit the anchors (model.anchors: fit) if they are not",
     )
 
 

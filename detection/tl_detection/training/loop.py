@@ -38,9 +38,9 @@ from tl_detection.training.learner import Learner
 from tl_detection.training.metrics import report_row
 from tl_detection.training.rank_norm import join_batch_norms
 from tl_detection.training.schedule import lr_factor
-from tl_detection.training.start_check import check_start
+from tl_detection.training.start_check import StartCheck, check_start
 from tl_detection.training.state import restore_training_state, training_state, used_weights
-from tl_detection.training.step import Share, Stepper
+from tl_detection.training.step import Share, Stepper, is_out_of_memory, take
 from tl_detection.training.stopping import BestEpoch
 
 logger = logging.getLogger(__name__)
@@ -195,7 +195,7 @@ class _Loop:
             if self.tracker is not None:
                 self.tracker.batch(share.batch["images"], share.batch)
             with alone():
-                check = check_start(self.learner, share.batch)
+                check = self._check_start(share)
             write_whole(self.run.path / "start_check.json", json.dumps(check.to_dict(), indent=2) + "\n")
             for line in check.lines():
                 logger.info("%s", line)
@@ -208,6 +208,17 @@ class _Loop:
             if self.device.type == "cuda":
                 self.stepper.fit_memory(share, epoch)
             self.stepper.join_ranks()
+
+    def _check_start(self, share: Share) -> StartCheck:
+        """Of as many frames of the first batch as memory suffices for."""
+        frames = min(self.stepper.micro_batch, len(share.batch["frame_ids"]))
+        while True:
+            try:
+                return check_start(self.learner, take(share.batch, 0, frames))
+            except RuntimeError as error:
+                if not is_out_of_memory(error) or frames == 1:
+                    raise
+            frames //= 2
 
     def _learn(self, group: list[Share], first: int, epoch: int, show: Callable[..., None], started: float) -> None:
         """One step of the optimiser, and a checkpoint if one is due."""

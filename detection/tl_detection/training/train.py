@@ -54,7 +54,7 @@ def train(config: RunConfig) -> RunDir:
                 is_early = run_training(data, run, device, fingerprint, None, ranks, tracker)
             except TlError:
                 # Weights that do not fit, say: a run that never kept a step leaves nothing to look at.
-                if ranks.is_first and not run.last.exists():
+                if ranks.is_first and not run.last.exists() and not run.best.exists():
                     run.remove()
                 raise
         _end(run, data, tracker, is_early=is_early)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 
 import pytest
+import torch
 
 from tl_detection.training.schedule import lr_factor
 
@@ -41,3 +42,17 @@ def test_falls_after_the_warm_up_and_never_rises_again(schedule):
 
 def test_warm_up_longer_than_the_run():
     assert lr_factor(3, 4, warmup_steps=8) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("steps", [10, 37, 200])
+def test_one_cycle_is_that_of_torch(steps: int):
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0, momentum=0.9)
+    judge = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=1.0, total_steps=steps, div_factor=25, final_div_factor=4, cycle_momentum=False
+    )
+    for step in range(steps):
+        found = lr_factor(step, steps, schedule="one_cycle", final_fraction=0.01, warmup_steps=5)
+        assert found == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-6), step
+        optimizer.step()
+        if step + 1 < steps:
+            judge.step()

@@ -33,3 +33,9 @@ def test_without_patience_never_over():
     keeper = BestEpoch(None)
     keeper.update(0, 0.5)
     assert not keeper.is_over(10_000)
+
+
+def test_less_may_be_better():
+    best = BestEpoch(2, is_better=lambda new, old: new < old)
+    assert [best.update(epoch, score) for epoch, score in enumerate([0.4, 0.5, 0.1, None])] == [True, False, True, False]
+    assert (best.score, best.epoch) == (0.1, 2)
