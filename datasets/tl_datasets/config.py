@@ -137,7 +137,11 @@ def _merge(base: Any, over: Any, key: str) -> Any:
 
 
 def _fault(item: Any) -> str:
-    key = ".".join(str(part) for part in item["loc"]) or "(file)"
+    key = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "value_error":  # one of our own rules, which says what it found
+        message = str(item["msg"]).removeprefix("Value error, ")
+        return f"{key}: {message}" if key else message
+    key = key or "(file)"
     if item["type"] == "extra_forbidden":
         return f"{key}: no such setting; check the spelling"
     if item["type"] == "missing":

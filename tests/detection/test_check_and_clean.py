@@ -213,7 +213,7 @@ def test_quarantine_elsewhere(faulty, tmp_path):
         (
             ["sound", "--policy", "bad.yaml"],
             1,
-            "rules.box_sise.rule: Value error, no such rule; did you mean box_size?",
+            "rules.box_sise.rule: no such rule; did you mean box_size?",
         ),
         (["--undo", "sound", "--policy", "bad.yaml"], 2, "--undo cannot be combined with --policy"),
         (["sound", "--undo", "sound"], 2, "--undo cannot be combined with CATALOG"),

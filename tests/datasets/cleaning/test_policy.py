@@ -68,15 +68,15 @@ other: 1
         load_policy(tmp_path / "p.yaml")
     text = "\n".join(caught.value.faults)
     for part in (
-        "box_sise.rule: Value error, no such rule; did you mean box_size?",
+        "box_sise.rule: no such rule; did you mean box_size?",
         "box_aspect.action: Input should be",
-        "image_size: Value error, clip cannot follow a finding about a frame; expected keep, quarantine, drop_frame",
-        "class_rare: Value error, drop_frame cannot follow a finding about a catalog; expected keep",
-        "box_outside: Value error, clip mends box_over_edge alone",
+        "image_size: clip cannot follow a finding about a frame; expected keep, quarantine, drop_frame",
+        "class_rare: drop_frame cannot follow a finding about a catalog; expected keep",
+        "box_outside: clip mends box_over_edge alone",
         "box_size.severity.0: Input should be 'error', 'warning' or 'info'",
         "box_duplicate.acton: no such setting; check the spelling",
         "box_duplicate.action: is required",
-        "moon.rule: Value error, no such rule; expected one of image_missing",
+        "moon.rule: no such rule; expected one of image_missing",
         "other: no such setting; check the spelling",
     ):
         assert part in text, text

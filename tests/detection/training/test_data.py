@@ -19,6 +19,7 @@ from tl_datasets.label_space import LabelSpace
 from tl_datasets.taxonomy import State, Weather
 from tl_detection.config import RunConfig
 from tl_detection.detector import Detections, Image
+from tl_detection.fingerprint import RunFingerprint
 from tl_detection.training.data import prepare_data, run_meta
 
 CLASSES = {"red": {"state": "red"}, "green": {"state": "green"}}
@@ -227,18 +228,24 @@ class Oracle:
 def test_validation_goes_through_the_detector_interface(make):
     data = prepare_data(make(GOOD, images=True, evaluate={"by": ["weather"], "best_by": "ap"}))
     seen = []
-    report = data.validate(Oracle(data.label_space, 0), progress=lambda done, total: seen.append((done, total)))
+    evaluation = data.score(Oracle(data.label_space, 0), lambda done, total: seen.append((done, total)))
+    assert evaluation is not None
+    report = evaluation.report
     assert seen[-1] == (2, 2)
+    assert report.model == {"engine": "oracle"}
     assert {item.name for item in report.slices} == {"weather=rainy", "weather=clear"}
-    assert data.best_score(report) == report.overall.ap
+    reading = data.best_score(evaluation)
+    assert (reading.value, reading.where) == (report.overall.ap, "all frames")
     rainy = next(item for item in report.slices if item.value == "rainy")
     assert rainy.scores.ap50 == pytest.approx(1.0)
 
 
 def test_meta_names_the_run_and_its_data(make, tmp_path):
     data = prepare_data(make(GOOD))
-    meta = run_meta(data, tmp_path / "20260101-000000", epoch=3, score=None)
-    assert meta["run"] == "20260101-000000" and meta["name"] == "t" and meta["epoch"] == 3 and meta["score"] is None
+    fingerprint = RunFingerprint.of_run(data)
+    meta = run_meta(data, tmp_path / "20260101-000000", fingerprint)
+    assert meta["run"] == "20260101-000000" and meta["name"] == "t"
+    assert meta["fingerprint"]["short"] == fingerprint.short
     assert meta["catalog_fingerprint"] == data.fingerprint
     assert meta["label_space_fingerprint"] == data.label_space.fingerprint
     assert meta["environment"]["packages"]["torch"]
