@@ -147,7 +147,7 @@ def test_another_model_kind_by_override(tmp_path):
         ({"model__architecture": "yolo26n"}, "model.faster_rcnn.architecture: no such setting"),
         ({"model__norm": "frozen"}, "model.faster_rcnn: "),
         ({"model__frozen_stages": 7}, "model.faster_rcnn.frozen_stages: "),
-        ({"model__backbone": "mobilenet_v3_small", "model__version": 2}, "model.faster_rcnn: version: 2 is made for a ResNet"),
+        ({"model__backbone": "mobilenet_v3_small", "model__version": 2}, "model.faster_rcnn: version: 2 is made for"),
         ({"model__weights": "a.pt", "model__weights_backbone": "b.pth"}, "model.faster_rcnn: weights bring a backbone"),
         ({"model__classes_from": {"red": "traffic light"}}, "model.classes_from: there is no file"),
         ({"name": "../up"}, "name: "),

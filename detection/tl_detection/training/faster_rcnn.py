@@ -105,9 +105,9 @@ class FasterRcnnLosses(Losses):
         with samples_count(counts):
             parts = network(*to_network(batch, device, seeds))
         # Each loss is a mean over this rank's samples; joined they are parts of the mean over all.
-        own = torch.tensor(
-            [float(network.rpn.fg_bg_sampler.sampled), float(network.roi_heads.sampled)], device=device
-        ) * float(counts)
+        sampled = (network.rpn.fg_bg_sampler.sampled, network.roi_heads.sampled)
+        own = torch.stack([torch.as_tensor(count, dtype=torch.float32, device=device) for count in sampled])
+        own = own * float(counts)
         shares = own / sum_over_ranks(own).clamp(min=1)
         parts = {name: value * shares[0 if name in _OF_PROPOSALS else 1] for name, value in parts.items()}
         loss = torch.stack(list(parts.values())).sum()

@@ -64,11 +64,11 @@ class SeededSampler(BalancedPositiveNegativeSampler):
 
     Attributes:
         seeds: One per image of the batch; None = drawn from torch's generator, as torchvision does.
-        sampled: How many the last call chose, over all images.
+        sampled: How many the last call chose, over all images; a number on the device, which nobody waits for.
     """
 
     seeds: list[int] | None = None
-    sampled: int = 0
+    sampled: torch.Tensor | int = 0
 
     def __call__(self, matched_idxs: list[torch.Tensor]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         """Choose among labels (1 and above a light's, 0 background, -1 neither) of each image.
@@ -81,7 +81,7 @@ class SeededSampler(BalancedPositiveNegativeSampler):
         else:
             chosen = [self._choose(labels, seed) for labels, seed in zip(matched_idxs, self.seeds, strict=True)]
             positive, negative = [one for one, _ in chosen], [other for _, other in chosen]
-        self.sampled = int(sum(mask.sum() for masks in (positive, negative) for mask in masks))
+        self.sampled = torch.stack([mask.sum() for masks in (positive, negative) for mask in masks]).sum()
         return positive, negative
 
     def _choose(self, labels: torch.Tensor, seed: int) -> tuple[torch.Tensor, torch.Tensor]:

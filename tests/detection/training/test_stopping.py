@@ -37,10 +37,6 @@ def test_without_patience_never_over():
 
 def test_less_may_be_better():
     best = BestEpoch(2, is_better=lambda new, old: new < old)
-    assert [best.update(epoch, score) for epoch, score in enumerate([0.4, 0.5, 0.1, None])] == [
-        True,
-        False,
-        True,
-        False,
-    ]
+    scores = (0.4, 0.5, 0.1, None)
+    assert [best.update(epoch, score) for epoch, score in enumerate(scores)] == [True, False, True, False]
     assert (best.score, best.epoch) == (0.1, 2)
