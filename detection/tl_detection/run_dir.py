@@ -6,6 +6,7 @@ every moment there is a whole checkpoint to resume from: the last one, and the o
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
 import logging
@@ -13,8 +14,8 @@ import math
 import os
 import shutil
 import sys
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
@@ -27,6 +28,11 @@ from tl_detection.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tl_detection.config import RunConfig
 from tl_detection.disk import explained
 from tl_detection.environment import environment
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 logger = logging.getLogger(__name__)
 
@@ -104,6 +110,26 @@ class RunDir:
     def metrics_path(self) -> Path:
         """One JSON object per epoch."""
         return self.path / "metrics.jsonl"
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Nobody else trains in this folder while the block runs, as a job that is started again by mistake would.
+
+        Raises:
+            TrainingError: Another process does.
+        """
+        with self.config_path.open("r+b") as file:
+            try:
+                # Goes with the process, however it ends. Where there are no such locks (Windows), nothing is locked.
+                if fcntl is not None:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                if error.errno not in (errno.EAGAIN, errno.EACCES):
+                    raise
+                raise TrainingError(
+                    f"{self.path}: another process is training in this folder; wait for its end, or end it"
+                ) from error
+            yield
 
     def remove(self) -> None:
         """Take the folder away, and the folders above it that it leaves empty."""

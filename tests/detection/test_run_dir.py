@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tl_datasets.errors import WeightsError
+from tl_datasets.errors import TrainingError, WeightsError
 from tl_datasets.label_space import LabelSpace
 from tl_detection import run_dir
 from tl_detection.checkpoint import Checkpoint, load_checkpoint
@@ -48,6 +48,15 @@ def test_a_new_folder_holds_the_configuration_and_the_environment(config):
 def test_the_fingerprint_stands_in_the_environment(config):
     run = RunDir.create(config, {"short": "0123456789ab"})
     assert json.loads((run.path / "environment.json").read_text())["fingerprint"] == {"short": "0123456789ab"}
+
+
+def test_two_processes_do_not_train_in_one_folder(config):
+    run = RunDir.create(config)
+    with run.taken(), pytest.raises(TrainingError, match="another process is training in this folder"):  # noqa: SIM117
+        with RunDir(run.path).taken():
+            pass
+    with run.taken():
+        assert load_run_config(run.config_path) == config
 
 
 def test_two_runs_of_one_second_do_not_meet(config, monkeypatch):

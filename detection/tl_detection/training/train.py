@@ -49,6 +49,7 @@ def train(config: RunConfig) -> RunDir:
             data = prepare_data(config)
             fingerprint = RunFingerprint.of_run(data)
             run = RunDir(from_first(lambda: _new_run(config, data, fingerprint)))
+            from_first(lambda: shown.enter_context(run.taken()))
             try:
                 tracker = _tracker(shown, run, data, fingerprint, ranks, resumed=False)
                 is_early = run_training(data, run, device, fingerprint, None, ranks, tracker)
@@ -85,6 +86,7 @@ def _resume(run: RunDir, config: RunConfig, shown: ExitStack) -> None:
     folder, tracker, is_early = run.path, None, False
     with _ranks_joined(config) as (ranks, device):
         from_first(lambda: check_tracking(config))
+        from_first(lambda: shown.enter_context(run.taken()))
         checkpoint = run.load_last(kind=config.model.kind)
         if checkpoint.training is None:
             raise WeightsError(f"{run.last}: holds no training state; start a new run with model.weights={run.best}")
