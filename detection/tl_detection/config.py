@@ -162,6 +162,12 @@ class TrainConfig(_Section):
     deterministic: bool = False
     rank_timeout_s: float = Field(default=600.0, gt=0)
 
+    @field_validator("amp", mode="before")
+    @classmethod
+    def _yaml_off(cls, amp: object) -> object:
+        # YAML 1.1 reads an unquoted `off` as False.
+        return "off" if amp is False else amp
+
     @model_validator(mode="after")
     def _steps_belong_to_the_step_schedule(self) -> TrainConfig:
         if (self.schedule == "step") != bool(self.step_epochs):

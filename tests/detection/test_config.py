@@ -178,3 +178,7 @@ def test_frozen_norm_says_what_it_needs():
     with pytest.raises(ConfigError, match="norm: frozen needs statistics; give weights or weights_backbone"):
         validate_config(RunConfig, merged(model__norm="frozen"), "x")
     validate_config(RunConfig, merged(model__norm="frozen", model__weights_backbone="r.pth"), "x")
+
+
+def test_an_unquoted_off_switches_mixed_precision_off():
+    assert validate_config(RunConfig, merged(train__amp=False), "run.yaml").train.amp == "off"
