@@ -159,8 +159,12 @@ class YoloLearner:
         if self.settings.optimizer not in ("auto", "musgd"):
             return make_optimizer(make_groups(self.network, self.settings, stage), self.settings)
 
+        layers: Any = self.network.model
+        head = f"model.{len(layers) - 1}."
+        branches = (f"{head}cv3.", f"{head}one2one_cv3.")
+
         def kind_of(name: str, parameter: nn.Parameter) -> dict[str, Any]:
-            factor = _CLASS_BRANCH_FACTOR if ".cv3." in name or ".one2one_cv3." in name else 1.0
+            factor = _CLASS_BRANCH_FACTOR if name.startswith(branches) else 1.0
             return {"use_muon": parameter.ndim in (2, 4), "lr_factor": factor}
 
         groups = make_groups(self.network, self.settings, stage, kind_of=kind_of)

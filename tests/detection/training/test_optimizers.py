@@ -70,3 +70,40 @@ def test_class_weights():
 def test_class_weights_name_classes_of_the_run(tmp_path, lamp_run_config):
     with pytest.raises(ValueError, match=r"train\.class_weights: class 'blue' .* red, green"):
         lamp_run_config(tmp_path, frames=4, class_weights={"blue": 2.0})
+
+
+@pytest.mark.parametrize("optimizer", ["musgd", "sgd", "adamw"])
+def test_a_yolo_is_optimised_as_by_ultralytics(optimizer, tmp_path, run_config):
+    """Each parameter has the rate, decay and kind of step that ultralytics' own trainer would give it."""
+    from types import SimpleNamespace
+
+    from tl_detection.training.data import prepare_data
+    from tl_detection.training.train import make_learner
+
+    config = run_config(tmp_path, "yolo", frames=4, optimizer=optimizer, lr=0.02, momentum=0.8, weight_decay=0.03)
+    learner = make_learner(prepare_data(config), torch.device("cpu"))
+    ours = learner.make_optimizer()
+    from ultralytics.engine.trainer import BaseTrainer
+
+    judge = BaseTrainer.build_optimizer(
+        SimpleNamespace(args=SimpleNamespace(), data={}), learner.network, optimizer, 0.02, 0.8, 0.03
+    )
+    assert type(ours) is type(judge)
+    words = ("lr", "weight_decay", "use_muon", "momentum", "nesterov", "betas")
+
+    def by_parameter(found: torch.optim.Optimizer) -> dict[int, dict]:
+        return {
+            id(parameter): {word: group.get(word) for word in words if word in group}
+            for group in found.param_groups
+            for parameter in group["params"]
+            if parameter.requires_grad
+        }
+
+    expected, made = by_parameter(judge), by_parameter(ours)
+    assert made.keys() == expected.keys()
+    for key, group in expected.items():
+        assert made[key].pop("lr") == pytest.approx(group.pop("lr"))
+        assert made[key] == group
+    assert [getattr(ours, word, None) for word in ("muon", "sgd")] == [
+        getattr(judge, word, None) for word in ("muon", "sgd")
+    ]
