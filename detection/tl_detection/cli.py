@@ -88,6 +88,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
+    finally:
+        # What is left to do is to end; an exception in the middle of that would be a traceback for nothing.
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _end(signal_number: int, frame: object) -> NoReturn:

@@ -61,6 +61,7 @@ def run_plan(options: argparse.Namespace) -> int:
 def run_train(options: argparse.Namespace) -> int:
     """`tl train`."""
     from tl_detection.config import load_run_config
+    from tl_detection.distributed import ranks_of_environment
     from tl_detection.training.train import resume, train
 
     if options.resume is not None:
@@ -78,7 +79,8 @@ def run_train(options: argparse.Namespace) -> int:
         if options.overfit is not None:
             overrides.append(f"data.overfit_frames={options.overfit}")
         run = train(load_run_config(options.config, overrides))
-    print(run.path)
+    if ranks_of_environment().is_first:
+        print(run.path)
     return 0
 
 

@@ -115,6 +115,7 @@ def _lamps(config: RunConfig | None, catalog: Catalog | None, limits: LintConfig
             input_size=(size.width_px, size.height_px),
             horizon=config.augment.horizon,
             seed=seed,
+            skip_broken=config.data.broken_share > 0,
             progress=show,
         )
 

@@ -27,6 +27,7 @@ def lamps_for(
     input_size: tuple[int, int] | None = None,
     horizon: float = HORIZON,
     seed: int = 0,
+    skip_broken: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Lamps:
     """The lamps to measure on: of each learned state the user's own, and drawn ones up to the least number.
@@ -38,11 +39,12 @@ def lamps_for(
         input_size: Width and height of the network's input; None = frames as they are.
         horizon: Row of the horizon as a share of a frame's height.
         seed: Decides which.
+        skip_broken: Do without frames whose image cannot be read.
         progress: Called with the number of frames read, and how many there are to read.
 
     Raises:
         DataError: The catalog has no traffic light at all.
-        ImageError: An image cannot be read.
+        ImageError: An image cannot be read, and none shall be skipped.
     """
     if not (catalog.annotations["category"] == TRAFFIC_LIGHT).any():
         raise DataError(
@@ -61,6 +63,7 @@ def lamps_for(
         class_ids=class_ids,
         input_size=input_size,
         horizon=horizon,
+        skip_broken=skip_broken,
         progress=progress,
     )
     lamps = list(found.lamps)

@@ -11,6 +11,7 @@ more often. On 100 lamps of DTLD, what survives in windows and in whole frames, 
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -27,11 +28,14 @@ from tl_datasets.catalog import BOX_COLUMNS, Catalog
 from tl_datasets.checks.settings import CheckSettings
 from tl_datasets.checks.state_rules import readable_lamps
 from tl_datasets.effects.scene import FOCAL, HORIZON, View
+from tl_datasets.errors import ImageError
 from tl_datasets.lamps.state import READABLE
 from tl_datasets.letterbox import place
 from tl_datasets.lint.head_reading import HeadBefore, HeadBuild, Unreadable, lens_hues, locate_lenses, what_is_unclear
 from tl_datasets.lint.lens_colour import RED_YELLOW_DEG, fit_red_yellow
 from tl_datasets.taxonomy import Orientation, State
+
+logger = logging.getLogger(__name__)
 
 # Side of a window, and how much of it a head may fill: what a transform does depends on the surroundings.
 WINDOW_PX = 128
@@ -96,6 +100,7 @@ def collect_lamps(
     class_ids: NDArray[np.int64] | None = None,
     input_size: tuple[int, int] | None = None,
     horizon: float = HORIZON,
+    skip_broken: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Lamps:
     """Cut windows around labelled heads.
@@ -108,16 +113,23 @@ def collect_lamps(
         class_ids: (boxes,) class of each box; those below 0 are left out. None = all belong to class 0.
         input_size: Width and height of the network's input, to whose scale windows are brought; None = as they are.
         horizon: Row of the horizon as a share of a frame's height.
+        skip_broken: Do without frames whose image cannot be read; each is named in a warning.
         progress: Called with the number of frames read, and how many there are to read.
 
     Raises:
-        ImageError: An image cannot be read.
+        ImageError: An image cannot be read, and none shall be skipped.
     """
     chosen = _choose(catalog, per_state, min_height_px, seed, class_ids, input_size)
     groups = chosen.partition_by("frame", maintain_order=True) if len(chosen) else []
 
     def cut(rows: pl.DataFrame) -> list[tuple[int, Lamp | tuple[State, Unreadable]]]:
-        image = catalog.read_rgb(rows["frame"][0])
+        try:
+            image = catalog.read_rgb(rows["frame"][0])
+        except ImageError as error:
+            if not skip_broken:
+                raise
+            logger.warning("no lamp is taken from an image that cannot be read: %s", error)
+            return []
         return [
             (row["rank"], _lamp(image, row, catalog.frames.row(row["frame"], named=True), horizon))
             for row in rows.iter_rows(named=True)

@@ -6,8 +6,9 @@ import logging
 
 import numpy as np
 
+from tl_datasets.augment.labelled import Labelled
 from tl_datasets.augment.trial import try_steps
-from tl_datasets.errors import ConfigError
+from tl_datasets.errors import ConfigError, ImageError
 from tl_datasets.lint.lint import LintReport
 from tl_datasets.torch_dataset import FrameDataset
 from tl_detection.lint_run import lint_run
@@ -29,7 +30,7 @@ def check_augmentation(data: TrainingData) -> LintReport | None:
         ConfigError: A step breaks or empties samples; or the policy lies about lights, and nobody has allowed it.
         DataError: An image cannot be read.
     """
-    _try_steps(data.dataset)
+    _try_steps(data.dataset, may_stand_in=data.config.data.broken_share > 0)
     if not any(data.label_space.lights):
         return None
     report = lint_run(data.config, data.train.catalog)
@@ -40,7 +41,7 @@ def check_augmentation(data: TrainingData) -> LintReport | None:
     return report
 
 
-def _try_steps(dataset: FrameDataset) -> None:
+def _try_steps(dataset: FrameDataset, *, may_stand_in: bool) -> None:
     if dataset.augmenter is None:
         return
     frames, rows = dataset.frames, dataset.order(0)[0]
@@ -48,4 +49,15 @@ def _try_steps(dataset: FrameDataset) -> None:
     learned = (frames.class_id >= 0) & ~frames.ignored
     offsets = frames.catalog.offsets
     boxes = sum(int(learned[offsets[rows[at]] : offsets[rows[at] + 1]].sum()) for at in positions)
-    try_steps(dataset.augmenter.steps, [dataset.composed(position) for position in positions], boxes)
+    try_steps(dataset.augmenter.steps, [_composed(dataset, position, may_stand_in) for position in positions], boxes)
+
+
+def _composed(dataset: FrameDataset, position: int, may_stand_in: bool) -> tuple[str, Labelled]:
+    """A sample before the steps, or the first readable one of those that would take its place."""
+    first: ImageError | None = None
+    for each in dataset.stand_ins(position) if may_stand_in else [position]:
+        try:
+            return dataset.composed(each)
+        except ImageError as error:
+            first = first or error
+    raise first or ValueError("no sample")

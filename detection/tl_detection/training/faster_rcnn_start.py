@@ -71,7 +71,7 @@ def describe_model(settings: FasterRcnnConfig, data: TrainingData) -> dict[str, 
     else:
         anchors = fit_anchors(boxes) if settings.anchors == "fit" else DEFAULT_ANCHORS
         description |= {"anchor_sizes": [list(level) for level in anchors.sizes], "anchor_ratios": list(anchors.ratios)}
-    _say_coverage(boxes, anchors)
+    _say_coverage(boxes, anchors, is_fitted=settings.anchors == "fit")
     return description
 
 
@@ -118,7 +118,7 @@ def _as_in_file(settings: FasterRcnnConfig, path: Path) -> dict[str, Any]:
     return {**kept, "head_norm": settings.norm if head_norm in ("batch", "frozen") else head_norm}
 
 
-def _say_coverage(boxes: NDArray[np.floating], anchors: Anchors) -> None:
+def _say_coverage(boxes: NDArray[np.floating], anchors: Anchors, *, is_fitted: bool) -> None:
     usable, good = anchor_coverage(boxes, anchors)
     logger.info(
         "boxes are %.0f / %.0f / %.0f px high in the network (5 / 50 / 95 %%); anchors of %s px, ratios %s: "
@@ -131,8 +131,9 @@ def _say_coverage(boxes: NDArray[np.floating], anchors: Anchors) -> None:
     )
     if usable < 0.8:
         logger.warning(
-            "only %.0f %% of the boxes have an anchor with IoU 0.5; set model.anchors=fit or a larger model.input",
+            "only %.0f %% of the boxes have an anchor with IoU 0.5; %s",
             100 * usable,
+            "enlarge model.input" if is_fitted else "set model.anchors=fit, or enlarge model.input",
         )
 
 

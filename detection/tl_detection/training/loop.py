@@ -36,7 +36,7 @@ from tl_detection.training.data import TrainingData, run_meta
 from tl_detection.training.ema import Ema
 from tl_detection.training.learner import Learner
 from tl_detection.training.metrics import report_row
-from tl_detection.training.rank_norm import join_batch_norms
+from tl_detection.training.rank_norm import join_batch_norms, take_statistics_of_first
 from tl_detection.training.schedule import lr_factor
 from tl_detection.training.start_check import StartCheck, check_start
 from tl_detection.training.state import restore_training_state, training_state, used_weights
@@ -292,6 +292,9 @@ class _Loop:
             "seen": self._all_seen().as_row(),
             "val": None,
         }
+        if is_scored:
+            # Scoring may fail, of a broken image say: what the epoch has learned is kept before.
+            self._save_last(epoch - 1)
         evaluation = self._score() if is_scored else None
         score, is_best, is_over = None, False, False
         if is_scored:
@@ -318,6 +321,10 @@ class _Loop:
 
     def _score(self) -> Evaluation | None:
         ema = self.stepper.ema
+        if not self.settings.sync_batch_norm:
+            take_statistics_of_first(self.learner.network)
+            if ema:
+                take_statistics_of_first(ema.model)
         detector = self.learner.detector(ema.model if ema else self.learner.network)
         with self._show("validation", "frames") as show:
             return self.data.score(detector, show, self.ranks)

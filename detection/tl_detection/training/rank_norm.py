@@ -43,6 +43,14 @@ def join_batch_norms(network: nn.Module) -> int:
     return len(norms)
 
 
+@torch.no_grad()
+def take_statistics_of_first(network: nn.Module) -> None:
+    """Where each rank's norms keep statistics of their own, those of the first rank are scored and kept."""
+    if speaks():
+        for buffer in network.buffers():
+            dist.broadcast(buffer, 0)
+
+
 class RankBatchNorm(nn.BatchNorm2d):
     """A batch norm whose statistics are those of all ranks' samples while it learns."""
 

@@ -53,7 +53,7 @@ def train(config: RunConfig) -> RunDir:
             try:
                 tracker = _tracker(shown, run, data, fingerprint, ranks, resumed=False)
                 is_early = run_training(data, run, device, fingerprint, None, ranks, tracker)
-            except TlError:
+            except (TlError, RuntimeError):  # a rank that is lost is a RuntimeError until it is told
                 # Weights that do not fit, say: a run that never kept a step leaves nothing to look at.
                 if ranks.is_first and not run.last.exists() and not run.best.exists():
                     run.remove()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
-from tl_datasets.errors import ConfigError, WeightsError
+from tl_datasets.errors import ConfigError, ImageError, WeightsError
 from tl_datasets.label_space import DROP
 from tl_detection.config import RunConfig
 from tl_detection.training.augmentation import check_augmentation
@@ -99,3 +99,14 @@ def test_a_run_goes_on_with_the_augmentation_that_it_began_with(change, message,
 def test_too_few_lamps_are_no_way_around_the_linter(tmp_path, lamp_run_config):
     with pytest.raises(ValueError, match="lamps_per_state"):
         lamp_run_config(tmp_path, augment={"lint": {"lamps_per_state": 9}})
+
+
+def test_a_broken_image_is_no_reason_not_to_begin(tmp_path, lamp_run_config, caplog):
+    config = lamp_run_config(tmp_path, frames=6, augment={"transforms": [{"name": "ISONoise", "p": 0.5}]})
+    (tmp_path / "images" / "2.png").write_bytes(b"no picture")
+    data = prepare_data(config)
+    assert check_augmentation(data) is not None
+    assert "no lamp is taken from an image that cannot be read" in caplog.text
+    strict = config.data.model_copy(update={"broken_share": 0.0})
+    with pytest.raises(ImageError, match=r"2\.png"):
+        check_augmentation(prepare_data(config.model_copy(update={"data": strict})))

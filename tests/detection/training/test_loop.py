@@ -16,7 +16,7 @@ from tl_detection.evaluation.readings import Reading
 from tl_detection.run_dir import RunDir
 from tl_detection.training import loop
 from tl_detection.training.data import TrainingData, prepare_data
-from tl_detection.training.train import resume, run_training
+from tl_detection.training.train import resume, run_training, train
 
 KINDS = pytest.mark.parametrize("kind", ["yolo", "faster_rcnn"])
 CPU = torch.device("cpu")
@@ -55,13 +55,13 @@ def test_a_run_killed_inside_an_epoch_ends_as_if_it_had_not_been(kind, tmp_path,
     def killed(self, checkpoint):
         save(self, checkpoint)
         saves.append(checkpoint.meta["epoch"])
-        if len(saves) == 3:
+        if len(saves) == 4:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(RunDir, "save_last", killed)
         run_training(prepare_data(config), broken, CPU)
-    assert saves == [-1, 0, 0]
+    assert saves == [-1, -1, 0, 0]  # within the first epoch, before it is scored, at its end, within the second
     assert load_checkpoint(broken.last).meta["batch"] == 2
     torch.manual_seed(99)
     np.random.seed(99)  # noqa: NPY002
@@ -150,6 +150,28 @@ def test_a_broken_image_is_named_counted_and_replaced(workers, tmp_path, run_con
     assert [len(row["broken"]) for row in rows] == [1, 1] and "0.png" in rows[0]["broken"][0]
     assert all(row["seen"]["samples"] == 6 for row in rows)
     assert "another frame takes the place of one that cannot be read" in caplog.text
+
+
+def test_an_epoch_that_cannot_be_scored_is_not_learned_again(tmp_path, run_config, start):
+    config = run_config(tmp_path, "faster_rcnn", overfit=False, frames=8, epochs=1, batch_size=4, deterministic=True)
+    straight = start(config)
+    image = tmp_path / "images" / "3.png"  # of the validation frames
+    whole = image.read_bytes()
+    spoil(tmp_path, [3])
+    # As the command does it: a run without a checkpoint leaves no folder.
+    lint = config.augment.lint.model_copy(update={"lamps_per_state": 10})
+    config = config.model_copy(update={"augment": config.augment.model_copy(update={"lint": lint})})
+    with pytest.raises(DataError, match=r"3\.png"):
+        train(config)
+    (run,) = [RunDir(path) for path in (config.folder / config.name).iterdir() if path != straight.path]
+    assert load_checkpoint(run.last).meta["epoch"] == -1 and not run.metrics_path.exists()
+    image.write_bytes(whole)
+    learned = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop._Loop, "_learn", lambda *_: learned.append(1))
+        resume(run.path)
+    assert not learned
+    same_state(straight, run)
 
 
 def test_too_many_broken_images_stop_a_run(tmp_path, run_config, start):
