@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torchvision.models.detection import FasterRCNN
 
-from tl_datasets.errors import ConfigError, WeightsError
+from tl_datasets.errors import WeightsError
 from tl_detection.checkpoint import transfer_state
 from tl_detection.config import FasterRcnnConfig
 from tl_detection.detectors.pyramid import BODIES, HEAD_STAGE, PyramidBackbone, norm_of_heads
@@ -44,7 +44,7 @@ def describe_model(settings: FasterRcnnConfig, data: TrainingData) -> dict[str, 
         ConfigError: Settings contradict each other.
         WeightsError: `weights` is missing, damaged, or of another network than the settings say.
     """
-    _require_agreement(settings)
+    _warn_of_stages_that_never_learn(settings)
     boxes = network_boxes(data.train, settings.input.width_px, settings.input.height_px)
     fpn_channels, box_head_size = _HEADS[settings.backbone]
     description: dict[str, Any] = {
@@ -75,16 +75,7 @@ def describe_model(settings: FasterRcnnConfig, data: TrainingData) -> dict[str, 
     return description
 
 
-def _require_agreement(settings: FasterRcnnConfig) -> None:
-    faults = []
-    if settings.version == 2 and not settings.backbone.startswith("resnet"):
-        faults.append(f"version: 2 is for ResNets, the backbone is {settings.backbone}; set model.version: 1")
-    if settings.weights is not None and settings.weights_backbone is not None:
-        faults.append("weights: holds a backbone already; choose model.weights or model.weights_backbone")
-    if settings.classes_from and settings.weights is None:
-        faults.append("classes_from: names classes of a file, but there is none; set model.weights")
-    if faults:
-        raise ConfigError("model", faults)
+def _warn_of_stages_that_never_learn(settings: FasterRcnnConfig) -> None:
     if settings.frozen_stages and settings.weights is None and settings.weights_backbone is None:
         logger.warning(
             "the first %d stages of the backbone stay as they are drawn at random; "

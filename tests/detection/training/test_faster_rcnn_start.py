@@ -111,24 +111,6 @@ def test_the_description_says_the_version_and_nothing_of_the_run(data):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("what", "changed", "message"),
-    [
-        (
-            "version",
-            {"version": 2},
-            "version: 2 is for ResNets, the backbone is mobilenet_v3_small; set model.version: 1",
-        ),
-        ("two files", {"weights": "a.pt", "weights_backbone": "b.pth"}, "choose model.weights or model.weights_backb"),
-        ("no file", {"classes_from": {"red": "stop"}}, "classes_from: names classes of a file, .*; set model.weights"),
-    ],
-)
-def test_settings_that_contradict_each_other(what, changed, message, data):
-    with pytest.raises(ConfigError, match=message) as caught:
-        describe_model(settings_of(**changed), data)
-    assert str(caught.value).startswith("model: ") and "\n" not in str(caught.value), what
-
-
 # --- an earlier run
 
 

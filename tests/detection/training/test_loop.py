@@ -16,7 +16,7 @@ from tl_detection.evaluation.readings import Reading
 from tl_detection.run_dir import RunDir
 from tl_detection.training import loop
 from tl_detection.training.data import TrainingData, prepare_data
-from tl_detection.training.train import resume, run_training, train
+from tl_detection.training.train import resume, run_training
 
 KINDS = pytest.mark.parametrize("kind", ["yolo", "faster_rcnn"])
 CPU = torch.device("cpu")
@@ -158,12 +158,9 @@ def test_an_epoch_that_cannot_be_scored_is_not_learned_again(tmp_path, run_confi
     image = tmp_path / "images" / "3.png"  # of the validation frames
     whole = image.read_bytes()
     spoil(tmp_path, [3])
-    # As the command does it: a run without a checkpoint leaves no folder.
-    lint = config.augment.lint.model_copy(update={"lamps_per_state": 10})
-    config = config.model_copy(update={"augment": config.augment.model_copy(update={"lint": lint})})
+    run = RunDir.create(config)
     with pytest.raises(DataError, match=r"3\.png"):
-        train(config)
-    (run,) = [RunDir(path) for path in (config.folder / config.name).iterdir() if path != straight.path]
+        run_training(prepare_data(config), run, CPU)
     assert load_checkpoint(run.last).meta["epoch"] == -1 and not run.metrics_path.exists()
     image.write_bytes(whole)
     learned = []
