@@ -228,6 +228,28 @@ def from_first(make: Callable[[], Value]) -> Value:
     return made[0]
 
 
+def on_all(make: Callable[[], Value]) -> Value:
+    """Do something on every rank; where it fails on one it fails on all, and the first that failed says so.
+
+    Raises:
+        TlError: As this rank met it, or as another did. Marked as told where another rank says it.
+    """
+    made: Any = None
+    error: TlError | None = None
+    try:
+        made = make()
+    except TlError as raised:
+        error = raised
+    faults = gather(None if error is None else str(error))
+    failed = [rank for rank, fault in enumerate(faults) if fault is not None]
+    if not failed:
+        return made
+    if error is None:
+        raise told(TrainingError(str(faults[failed[0]])))
+    is_first = not speaks() or dist.get_rank() == failed[0]
+    raise error if is_first else told(error)
+
+
 def told(error: TlError) -> TlError:
     """Mark an error as one that the first rank reports; the others end without a word."""
     error.is_told = True  # type: ignore[attr-defined]

@@ -20,7 +20,7 @@ from tl_datasets.lint.report import write_lint
 from tl_detection.checkpoint import Checkpoint
 from tl_detection.config import RunConfig, load_run_config
 from tl_detection.devices import pick_device
-from tl_detection.distributed import Ranks, device_of_rank, from_first, process_group, ranks_of_environment
+from tl_detection.distributed import Ranks, device_of_rank, from_first, on_all, process_group, ranks_of_environment
 from tl_detection.fingerprint import RunFingerprint, require_same_run
 from tl_detection.run_dir import RunDir
 from tl_detection.tracking.tracker import Tracker, check_tracking
@@ -46,7 +46,7 @@ def train(config: RunConfig) -> RunDir:
     with ExitStack() as shown:
         with _ranks_joined(config) as (ranks, device):
             from_first(lambda: check_tracking(config))
-            data = prepare_data(config)
+            data = on_all(lambda: prepare_data(config))
             fingerprint = RunFingerprint.of_run(data)
             run = RunDir(from_first(lambda: _new_run(config, data, fingerprint)))
             from_first(lambda: shown.enter_context(run.taken()))
@@ -87,7 +87,7 @@ def _resume(run: RunDir, config: RunConfig, shown: ExitStack) -> None:
     with _ranks_joined(config) as (ranks, device):
         from_first(lambda: check_tracking(config))
         from_first(lambda: shown.enter_context(run.taken()))
-        checkpoint = run.load_last(kind=config.model.kind)
+        checkpoint = on_all(lambda: run.load_last(kind=config.model.kind))
         if checkpoint.training is None:
             raise WeightsError(f"{run.last}: holds no training state; start a new run with model.weights={run.best}")
         finished = int(checkpoint.meta["epoch"]) + 1
@@ -98,8 +98,8 @@ def _resume(run: RunDir, config: RunConfig, shown: ExitStack) -> None:
             raise WeightsError(
                 f"{folder}: has finished after {finished} epochs; start a new run with model.weights={run.best}"
             )
-        data = prepare_data(config)
-        fingerprint = require_same_run(folder, checkpoint.meta, data)
+        data = on_all(lambda: prepare_data(config))
+        fingerprint = on_all(lambda: require_same_run(folder, checkpoint.meta, data))
         if not is_over:
             from_first(lambda: check_augmentation(data) and None)
             if ranks.is_first:
@@ -188,7 +188,7 @@ def run_training(
             shown.enter_context(_logged(run))
             logger.info("%s", fingerprint.line())
             tracker = tracker or _tracker(shown, run, data, fingerprint, ranks, resumed=checkpoint is not None)
-        learner = make_learner(data, device, checkpoint)
+        learner = on_all(lambda: make_learner(data, device, checkpoint))
         return train_model(data, run, learner, device, fingerprint, tracker, checkpoint, ranks)
 
 

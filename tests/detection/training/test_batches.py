@@ -12,7 +12,6 @@ from tl_datasets.epoch_statistics import EpochStatistics
 from tl_datasets.errors import TrainingError
 from tl_datasets.torch_dataset import Batch
 from tl_detection.training.batches import check_batch, count_batch
-from tl_detection.training.yolo import BatchesForUltralytics
 
 
 def make_batch(xyxy: Any, class_id: Any, ignore_xyxy: Any = None) -> Batch:
@@ -29,6 +28,7 @@ def make_batch(xyxy: Any, class_id: Any, ignore_xyxy: Any = None) -> Batch:
         time_of_day=[None],
         made=[()],
         occurrence=[0],
+        broken=[()],
     )
 
 
@@ -73,18 +73,6 @@ def test_good_batches_pass():
     check_batch(make_batch([[0, 0, 128, 64]], [1], [[0, 0, 128, 64]]), 2)
     check_batch(make_batch(np.zeros((0, 4)), []), 2)
     check_batch(make_batch(np.zeros((0, 4)), [], [[7, 5, 7, 9]]), 2)  # what float32 leaves of a sliver
-
-
-def test_yolo_is_given_checked_batches_only():
-    good, bad = make_batch([[0, 0, 4, 4]], [1]), make_batch([[0, 0, 4, 4]], [2])
-
-    class Loader(list):
-        dataset = sampler = batch_size = num_workers = None
-
-    batches = iter(BatchesForUltralytics(Loader([good, bad]), ("red", "green")))  # type: ignore[arg-type]
-    assert next(batches)["cls"].tolist() == [[1]]
-    with pytest.raises(TrainingError, match="frame 'f7': class id outside 0 to 1"):
-        next(batches)
 
 
 def test_an_epoch_counts_what_it_showed():

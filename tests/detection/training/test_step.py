@@ -11,6 +11,7 @@ from tl_datasets.errors import TrainingError
 from tl_datasets.torch_dataset import make_loader
 from tl_detection.distributed import Ranks
 from tl_detection.training.data import prepare_data
+from tl_detection.training.ema import Ema
 from tl_detection.training.seeds import seed_everything
 from tl_detection.training.step import Share, Stepper, is_out_of_memory, take
 from tl_detection.training.train import make_learner
@@ -188,3 +189,21 @@ def test_frozen_stages_stay(kind, run_config, tmp_path, start, caplog):
     moved = {name for name in after if not torch.equal(after[name], before[name])}
     first = "model.0." if kind == "yolo" else "backbone.body.0."
     assert moved and not any(name.startswith(first) for name in moved)
+
+
+def test_the_average_follows_the_weights(make_stepper):
+    stepper, shares = make_stepper("faster_rcnn")
+    stepper.ema = Ema(stepper.learner.network, 0.5, 10)
+    before = [value.clone() for value in stepper.ema.model.parameters()]
+    stepper.step(shares, 0, 1.0, "epoch 1, step 1")
+    assert stepper.ema.updates == 1
+    after = stepper.ema.model.parameters()
+    assert any(not torch.equal(one, other) for one, other in zip(before, after, strict=True))
+
+
+def test_frames_without_a_light_teach_the_background(make_stepper):
+    stepper, (share,) = make_stepper("yolo")
+    count = len(share.batch["frame_ids"])
+    nothing = {"xyxy": [torch.zeros(0, 4)] * count, "class_id": [torch.zeros(0, dtype=torch.int64)] * count}
+    # A factor of 0 / 1 target scores would silence it.
+    assert float(stepper.learner.losses({**share.batch, **nothing}, 0)["loss"]) > 0
