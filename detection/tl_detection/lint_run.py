@@ -33,7 +33,12 @@ def with_amounts(config: RunConfig | None, *, lamps: int | None, draws: int | No
 
 
 def lint_run(
-    config: RunConfig, catalog: Catalog | None = None, limits: LintConfig | None = None, *, seed: int | None = None
+    config: RunConfig,
+    catalog: Catalog | None = None,
+    limits: LintConfig | None = None,
+    *,
+    seed: int | None = None,
+    skip_broken: bool = False,
 ) -> LintReport:
     """Measure what the steps of a run do to the signal heads that it learns from.
 
@@ -42,18 +47,19 @@ def lint_run(
         catalog: Frames to measure on; None = those that it trains on.
         limits: Limits and amounts; None = `augment.lint` of the run.
         seed: Of lamps and draws; None = that of the run.
+        skip_broken: Do without frames whose image cannot be read; each is named in a warning.
 
     Raises:
         ConfigError: A step is unknown, wrong, or makes something else than an image of the same size.
         DataError: There is no traffic light to measure on.
-        ImageError: An image cannot be read.
+        ImageError: An image cannot be read, and none shall be skipped.
     """
     size, augment, label_space = config.model.input, config.augment, config.data.label_space
     steps = Augmenter(augment, label_space, size.width_px, size.height_px).steps
     limits = augment.lint if limits is None else limits
     seed = config.train.seed if seed is None else seed
     # Without steps there is nothing to measure lamps for.
-    lamps = _lamps(config, catalog, limits, seed) if steps else NO_LAMPS
+    lamps = _lamps(config, catalog, limits, seed, skip_broken=skip_broken) if steps else NO_LAMPS
     with progress("lint", unit="readings") as show:
         return lint(
             config.name,
@@ -99,7 +105,9 @@ def lint_known_policies(
         )
 
 
-def _lamps(config: RunConfig | None, catalog: Catalog | None, limits: LintConfig, seed: int) -> Lamps:
+def _lamps(
+    config: RunConfig | None, catalog: Catalog | None, limits: LintConfig, seed: int, *, skip_broken: bool = False
+) -> Lamps:
     if catalog is None:
         if config is None:
             raise UsageError("nothing to measure on; expected a configuration or a catalog")
@@ -115,7 +123,7 @@ def _lamps(config: RunConfig | None, catalog: Catalog | None, limits: LintConfig
             input_size=(size.width_px, size.height_px),
             horizon=config.augment.horizon,
             seed=seed,
-            skip_broken=config.data.broken_share > 0,
+            skip_broken=skip_broken,
             progress=show,
         )
 

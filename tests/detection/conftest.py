@@ -72,7 +72,10 @@ def quiet_is_for_one_command() -> Iterator[None]:
     """`tl --quiet` in one test would leave the next without its log lines."""
     loggers = [logging.getLogger(name) for name in ("tl_datasets", "tl_detection")]
     before = [logger.level for logger in loggers]
+    root = logging.getLogger()
+    handlers = root.handlers[:]
     yield
+    root.handlers[:] = handlers  # a command's own writes to the stream of its test
     for logger, level in zip(loggers, before, strict=True):
         logger.setLevel(level)
 

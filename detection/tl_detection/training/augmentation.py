@@ -33,7 +33,8 @@ def check_augmentation(data: TrainingData) -> LintReport | None:
     _try_steps(data.dataset, may_stand_in=data.config.data.broken_share > 0)
     if not any(data.label_space.lights):
         return None
-    report = lint_run(data.config, data.train.catalog)
+    may_stand_in = data.config.data.broken_share > 0
+    report = lint_run(data.config, data.train.catalog, skip_broken=may_stand_in)
     if report.faults():
         raise ConfigError("augment", report.faults())
     for line in report.overrides():
