@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tl_datasets.effects.effects import EFFECTS
 
-_NUMBERS = ("samples", "without_boxes", "ignored", "vanished")
+_NUMBERS = ("samples", "without_boxes", "ignored", "vanished", "box_only")
 _COUNTERS = ("boxes", "boxes_by", "samples_by", "made", "made_by", "frames")
 
 
@@ -29,12 +29,13 @@ class EpochStatistics:
         without_boxes: Samples without a box.
         ignored: Ignore areas.
         vanished: Of these, boxes that augmentation left too little of.
+        box_only: Boxes that were learned from without a class.
     """
 
     def __init__(self, names: Sequence[str]):
         """Take the names of the classes."""
         self.names = tuple(names)
-        self.samples = self.without_boxes = self.ignored = self.vanished = 0
+        self.samples = self.without_boxes = self.ignored = self.vanished = self.box_only = 0
         self.boxes: Counter[int] = Counter()
         self.boxes_by: Counter[tuple[int, str, str]] = Counter()
         self.samples_by: Counter[tuple[str, str]] = Counter()
@@ -50,6 +51,7 @@ class EpochStatistics:
         conditions: Mapping[str, str | None],
         ignored: int = 0,
         vanished: int = 0,
+        box_only: int = 0,
         made: Sequence[str] = (),
     ) -> None:
         """Count one sample.
@@ -60,6 +62,7 @@ class EpochStatistics:
             conditions: Name -> what the sample shows; None = nobody knows, or the parts of a mosaic differ.
             ignored: Its ignore areas.
             vanished: How many of these are boxes that augmentation left too little of.
+            box_only: Its boxes of which the class is not known.
             made: Effects that were applied, each counted once.
 
         Raises:
@@ -69,9 +72,10 @@ class EpochStatistics:
         if counts and not 0 <= min(counts) <= max(counts) < len(self.names):
             raise ValueError(f"class ids {sorted(counts)}, expected 0 to {len(self.names) - 1}")
         self.samples += 1
-        self.without_boxes += not counts
+        self.without_boxes += not counts and not box_only
         self.ignored += ignored
         self.vanished += vanished
+        self.box_only += box_only
         self.frames[frame_id] += 1
         self.boxes.update(counts)
         self.made.update(set(made))
@@ -146,6 +150,7 @@ class EpochStatistics:
             "boxes": {name: self.boxes[number] for number, name in enumerate(self.names)},
             "ignored": self.ignored,
             "vanished": self.vanished,
+            "box_only": self.box_only,
             "made": dict(sorted(self.made.items())),
             "by": by,
         }
@@ -155,6 +160,8 @@ class EpochStatistics:
         boxes = ", ".join(f"{name} {self.boxes[number]}" for number, name in enumerate(self.names))
         parts = [f"{self.samples} samples of {len(self.frames)} frames", f"boxes: {boxes}"]
         parts.append(f"ignore areas {self.ignored} ({self.vanished} vanished)")
+        if self.box_only:
+            parts.append(f"boxes without a class {self.box_only}")
         made = [f"{word} {count}" for (_, word), count in sorted(self.made_by.items()) if count]
         if made:
             parts.append("made: " + ", ".join(made))

@@ -1,8 +1,13 @@
 """`LabelSpace`: which classes a run learns, and what of the annotations is ignored or dropped.
 
-Each annotation is looked up in this order: `drop`, `ignore`, then the classes, then `otherwise`. A rule is a set of
-fields with the values that they may have; `null` is the value of a field that the source does not have. An annotation
-that carries its own ignore flag becomes an ignore area of the class that it matches.
+Each annotation is looked up in this order: `drop`, `ignore`, `box_only`, then the classes, then `otherwise`. A rule is
+a set of fields with the values that they may have; `null` is the value of a field that the source does not have. An
+annotation that carries its own ignore flag becomes an ignore area of the class that it matches.
+
+What `box_only` names has a box to learn from, and of its class only what its known fields leave open (in the literature
+a partial label: Cour, Sapp and Taskar, "Learning from partial labels", JMLR 2011). To everything but training it is an
+ignore area; training asks for its `candidates`.
+
 Class ids are 0-based positions in `names`; torchvision's and COCO's offsets exist only at their doors.
 """
 
@@ -123,6 +128,29 @@ def _values(name: str, rules: Sequence[Rule]) -> list[Any]:
     return [*sorted((value for value in named if value is not None), key=str), None]
 
 
+def _may_be(rule: Rule, of_class: Rule) -> bool:
+    """Whether an annotation that one rule names could be of a class, were all its fields known."""
+    for name, values in of_class:
+        own = getattr(rule, name)
+        if values is not None and own is not None and not {None, "unknown", *values} & set(own):
+            return False
+    return True
+
+
+def _short(rule: Rule) -> str:
+    return json.dumps(rule.model_dump(mode="json", exclude_defaults=True)).replace('"', "")
+
+
+def _missing(name: str) -> pl.Expr:
+    """True where a field says nothing: the source has no such field, or nobody could tell."""
+    column = pl.col(name)
+    return (
+        column.is_null() | (column == "unknown").fill_null(False)
+        if LAMP_SCHEMA[name] == pl.String
+        else column.is_null()
+    )
+
+
 def _mirrored(lamp: dict[str, Any]) -> dict[str, Any]:
     tables: dict[str, Any] = {"pictogram": MIRRORED_PICTOGRAM, "facing": MIRRORED_FACING}
     return {name: tables[name].get(value, value) if name in tables else value for name, value in lamp.items()}
@@ -135,6 +163,7 @@ class LabelSpace(BaseModel):
         classes: Class name -> rule; the order is the class id.
         ignore: Annotations that neither reward nor punish.
         drop: Annotations that this run treats as background on purpose.
+        box_only: Annotations that teach where an object is, and no more of its class than `candidates` says.
         otherwise: What happens to an annotation that no rule names; "error" lists them with their counts.
     """
 
@@ -143,6 +172,7 @@ class LabelSpace(BaseModel):
     classes: dict[str, Rule] = Field(min_length=1)
     ignore: tuple[Rule, ...] = ()
     drop: tuple[Rule, ...] = ()
+    box_only: tuple[Rule, ...] = ()
     otherwise: Literal["error", "ignore", "drop"] = "error"
 
     @model_validator(mode="before")
@@ -153,6 +183,21 @@ class LabelSpace(BaseModel):
             classes = {"off" if name is False else name: rule for name, rule in data["classes"].items()}
             return {**data, "classes": classes}
         return data
+
+    @model_validator(mode="after")
+    def _box_only_leads_somewhere(self) -> LabelSpace:
+        for number, rule in enumerate(self.box_only):
+            if not any(_may_be(rule, of_class) for of_class in self.classes.values()):
+                raise ValueError(
+                    f"box_only rule {number + 1} ({_short(rule)}) fits no class, so that nothing could be learned from "
+                    "its boxes; add a class, or list it under ignore"
+                )
+        return self
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Without such rules a label space has the text, and so the fingerprint, that it had before there were any.
+        return {name: value for name, value in handler(self).items() if name != "box_only" or value}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -169,7 +214,8 @@ class LabelSpace(BaseModel):
             annotations: Rows with the columns of `catalog.ANNOTATION_SCHEMA`.
 
         Returns:
-            (N,) class id, `IGNORE_ANY` or `DROP`; and (N,) true where the box is an ignore area.
+            (N,) class id, `IGNORE_ANY` or `DROP`; and (N,) true where the box is an ignore area, which what `box_only`
+            names is as well.
 
         Raises:
             DataError: `otherwise` is "error" and a box is named by no rule.
@@ -178,7 +224,7 @@ class LabelSpace(BaseModel):
         lookup = pl.when(pl.lit(False)).then(pl.lit(unmatched))
         for rule in self.drop:
             lookup = lookup.when(rule.expression()).then(pl.lit(DROP))
-        for rule in self.ignore:
+        for rule in (*self.ignore, *self.box_only):
             lookup = lookup.when(rule.expression()).then(pl.lit(IGNORE_ANY))
         for class_id, rule in enumerate(self.classes.values()):
             lookup = lookup.when(rule.expression()).then(pl.lit(class_id))
@@ -191,6 +237,49 @@ class LabelSpace(BaseModel):
             raise DataError(self._unmatched_message(annotations.filter(pl.Series(class_id == unmatched))))
         ignored = (class_id == IGNORE_ANY) | ((class_id != DROP) & table["ignore"].to_numpy())
         return class_id, ignored
+
+    def candidates(self, annotations: pl.DataFrame) -> NDArray[np.bool_]:
+        """For each box that `box_only` names, the classes that it has with missing fields filled in.
+
+        A field is missing where it is null or unknown. A box that may be no class stays an ignore area and no more, and
+        so does one with an ignore flag of its own.
+
+        Args:
+            annotations: Rows with the columns of `catalog.ANNOTATION_SCHEMA`.
+
+        Returns:
+            (N, classes) true for candidates; rows of all other annotations are false.
+        """
+        found = np.zeros((len(annotations), len(self)), dtype=bool)
+        if not self.box_only:
+            return found
+        earlier = [rule.expression() for rule in (*self.drop, *self.ignore)]
+        is_named = pl.any_horizontal([rule.expression() for rule in self.box_only])
+        is_open = is_named & ~pl.any_horizontal([*earlier, pl.col("ignore").fill_null(False)])
+        rows = np.flatnonzero(annotations.select(is_open.alias("open"))["open"].to_numpy())
+        rules = (*self.classes.values(), *self.ignore, *self.drop)
+        fields = [name for name in Rule.model_fields if any(getattr(rule, name) is not None for rule in rules)]
+        # There are few kinds of lamps among many boxes.
+        lamps = annotations[rows].select(fields)
+        kinds = lamps.unique(maintain_order=True).with_row_index("kind")
+        kind_of_row = lamps.join(kinds, on=fields, how="left", nulls_equal=True, maintain_order="left")["kind"]
+        filled = kinds
+        for name in fields:
+            if name == "category":
+                continue
+            named = [value for value in _values(name, rules) if value is not None and value != "unknown"]
+            own = pl.col(name).cast(LAMP_SCHEMA[name])
+            others = pl.lit(pl.Series([named], dtype=pl.List(LAMP_SCHEMA[name])))
+            choices = pl.when(_missing(name)).then(pl.concat_list(own, others)).otherwise(pl.concat_list(own))
+            filled = filled.with_columns(choices.alias(name)).explode(name)
+        known = self.model_copy(update={"box_only": (), "otherwise": "ignore"})
+        absent = [pl.lit(value).cast(LAMP_SCHEMA[name]).alias(name) for name, value in EMPTY_LAMP.items()]
+        table = filled.with_columns([column for column in absent if column.meta.output_name() not in fields])
+        class_id, _ = known.assign(table)
+        by_kind = np.zeros((len(kinds), len(self)), dtype=bool)
+        by_kind[filled["kind"].to_numpy()[class_id >= 0], class_id[class_id >= 0]] = True
+        found[rows] = by_kind[kind_of_row.to_numpy()]
+        return found
 
     def _unmatched_message(self, rows: pl.DataFrame) -> str:
         counts = rows.group_by("category", "state", "pictogram").len().sort("len", descending=True)
@@ -252,7 +341,7 @@ class LabelSpace(BaseModel):
 
         The order of the rules, and rules that ignore or drop one side alone, can make it so.
         """
-        rules = (*self.classes.values(), *self.ignore, *self.drop)
+        rules = (*self.classes.values(), *self.ignore, *self.drop, *self.box_only)
         fields = [name for name in Rule.model_fields if any(getattr(rule, name) is not None for rule in rules)]
         if not {"pictogram", "facing"} & set(fields):
             return None

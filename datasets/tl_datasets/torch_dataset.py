@@ -45,9 +45,10 @@ class Sample(TypedDict):
 
     image: (3, H, W) uint8 RGB. xyxy: (N, 4) float32 network pixels. class_id: (N,) int64, 0-based.
     ignore_xyxy: (M, 4) float32 areas that neither reward nor punish. is_vanished: (M,) true for those that are boxes of
-    which augmentation left too little; vanished: how many. weather, time_of_day: what the image shows, None where its
-    parts differ or nobody knows. made: the effects that were applied. occurrence: how often the frame came before in
-    this epoch. broken: what is wrong with the images that this sample stands in for.
+    which augmentation left too little; vanished: how many. box_only_xyxy: (K, 4) float32 boxes without a class, each of
+    which is one of its box_only_candidates, (K, classes) bool. weather, time_of_day: what the image shows, None where
+    its parts differ or nobody knows. made: the effects that were applied. occurrence: how often the frame came before
+    in this epoch. broken: what is wrong with the images that this sample stands in for.
     """
 
     image: torch.Tensor
@@ -57,6 +58,8 @@ class Sample(TypedDict):
     is_vanished: torch.Tensor
     frame_id: str
     vanished: int
+    box_only_xyxy: torch.Tensor
+    box_only_candidates: torch.Tensor
     weather: str | None
     time_of_day: str | None
     made: tuple[str, ...]
@@ -67,7 +70,8 @@ class Sample(TypedDict):
 class Batch(TypedDict):
     """Samples of one step: images (B, 3, H, W) uint8; of everything else one value or tensor per image.
 
-    `counts` may be False: the samples keep step with other ranks, and have no part in what is learned.
+    `counts` may be False: the samples keep step with other ranks, and have no part in what is learned. A batch without
+    the two words of box_only has no such boxes.
     """
 
     counts: NotRequired[bool]
@@ -77,11 +81,20 @@ class Batch(TypedDict):
     ignore_xyxy: list[torch.Tensor]
     frame_ids: list[str]
     vanished: list[int]
+    box_only_xyxy: NotRequired[list[torch.Tensor]]
+    box_only_candidates: NotRequired[list[torch.Tensor]]
     weather: list[str | None]
     time_of_day: list[str | None]
     made: list[tuple[str, ...]]
     occurrence: list[int]
     broken: list[tuple[str, ...]]
+
+
+def box_only_of(batch: Batch, n_classes: int) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """For each image its boxes without a class, (K, 4), and what they may be, (K, classes) bool."""
+    n = len(batch["frame_ids"])
+    none = [torch.zeros(0, 4)] * n, [torch.zeros(0, n_classes, dtype=torch.bool)] * n
+    return batch.get("box_only_xyxy", none[0]), batch.get("box_only_candidates", none[1])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,13 +104,17 @@ class LabelledFrames:
     Attributes:
         catalog: Only the frames that can be learned from.
         class_id: (boxes,) class ids; rows that the label space drops are `DROP`.
-        ignored: (boxes,) true where the box is an ignore area.
+        ignored: (boxes,) true where the box is an ignore area; so is to all but the samples what `box_only` names.
+        box_only: (boxes,) row of `candidates` for boxes of which no more is known than candidate classes; else -1.
+        candidates: (K, classes) sets of candidate classes, with each its mirror image.
         left_out: Frames that were left out, by reason.
     """
 
     catalog: Catalog
     class_id: NDArray[np.int64]
     ignored: NDArray[np.bool_]
+    box_only: NDArray[np.int64]
+    candidates: NDArray[np.bool_]
     left_out: dict[str, int]
 
 
@@ -118,12 +135,29 @@ def labelled_frames(catalog: Catalog, label_space: LabelSpace) -> LabelledFrames
     left_out = {"unlabelled": unlabelled, "partly labelled": len(keep) - sum(keep) - unlabelled}
     kept = catalog.with_frames(catalog.frames.filter(keep))
     class_id, ignored = label_space.assign(kept.annotations)
+    box_only, candidates = _sets(label_space.candidates(kept.annotations), label_space.mirrored)
     return LabelledFrames(
         catalog=kept,
         class_id=class_id,
         ignored=ignored,
+        box_only=box_only,
+        candidates=candidates,
         left_out={reason: count for reason, count in left_out.items() if count},
     )
+
+
+def _sets(
+    candidates: NDArray[np.bool_], mirrored: tuple[int | None, ...]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """The row of each box in a list of different sets, -1 for an empty one, and the list."""
+    has_any = candidates.any(axis=1)
+    sets = candidates[has_any]
+    if None not in mirrored:
+        sets = np.concatenate([sets, sets[:, list(mirrored)]])  # type: ignore[arg-type]
+    sets, rows = np.unique(sets, axis=0, return_inverse=True)
+    box_only = np.full(len(candidates), -1, dtype=np.int64)
+    box_only[has_any] = rows.reshape(-1)[: has_any.sum()]
+    return box_only, sets
 
 
 class FrameDataset(Dataset[Sample]):
@@ -169,6 +203,7 @@ class FrameDataset(Dataset[Sample]):
         self.cache = FrameCache(frames.catalog, cache)
         self.copy_paste = None if augmenter is None else _copy_paste(frames, augmenter.config.copy_paste)
         self.factors = repeat_factors(frames.catalog, frames.class_id, frames.ignored, balance or BalanceConfig())
+        self._n_classes = frames.candidates.shape[1]
         self.seed = seed
         self.epochs = epochs
         table = frames.catalog.frames
@@ -207,6 +242,10 @@ class FrameDataset(Dataset[Sample]):
         catalog = self.frames.catalog
         rows = slice(catalog.offsets[row], catalog.offsets[row + 1])
         xyxy, class_id, ignored = catalog.xyxy[rows] / reduction, self.frames.class_id[rows], self.frames.ignored[rows]
+        # Their ids lie behind the classes, so that they go with the others through all that moves, cuts or hides boxes.
+        box_only = self.frames.box_only[rows]
+        class_id = np.where(box_only >= 0, self._n_classes + box_only, class_id)
+        ignored = ignored & (box_only < 0)
         keep = ~ignored & (class_id != DROP)
         return Labelled(
             image=self.cache.read_rgb(row, reduction),
@@ -226,10 +265,14 @@ class FrameDataset(Dataset[Sample]):
             made = _plain(self.labelled(row), self.width_px, self.height_px)
         else:
             made = self._augmented(self.augmenter, position, row, occurrence)
+        open_ = made.class_id >= self._n_classes
+        sets = self.frames.candidates[made.class_id[open_] - self._n_classes]
         return Sample(
             image=torch.from_numpy(made.image).permute(2, 0, 1),  # `collate` puts the planes in order
-            xyxy=torch.from_numpy(made.xyxy.astype(np.float32)),
-            class_id=torch.from_numpy(made.class_id),
+            xyxy=torch.from_numpy(made.xyxy[~open_].astype(np.float32)),
+            class_id=torch.from_numpy(made.class_id[~open_]),
+            box_only_xyxy=torch.from_numpy(made.xyxy[open_].astype(np.float32)),
+            box_only_candidates=torch.from_numpy(sets),
             ignore_xyxy=torch.from_numpy(made.ignore_xyxy.astype(np.float32)),
             frame_id=self.frame_ids[row],
             is_vanished=torch.from_numpy(made.is_vanished),
@@ -354,7 +397,7 @@ def _may_flip(catalog: Catalog, config: AugmentConfig) -> list[bool] | None:
 # How many frames are tried in the place of a broken one.
 _STAND_INS = 5
 # Parts of a batch that hold a few numbers for each image.
-_SMALL = ("xyxy", "class_id", "ignore_xyxy")
+_SMALL = ("xyxy", "class_id", "ignore_xyxy", "box_only_xyxy", "box_only_candidates")
 
 
 @dataclass(frozen=True, slots=True)
@@ -446,6 +489,8 @@ def collate(samples: list[Sample]) -> Batch:
         xyxy=[sample["xyxy"] for sample in samples],
         class_id=[sample["class_id"] for sample in samples],
         ignore_xyxy=[sample["ignore_xyxy"] for sample in samples],
+        box_only_xyxy=[sample["box_only_xyxy"] for sample in samples],
+        box_only_candidates=[sample["box_only_candidates"] for sample in samples],
         frame_ids=[sample["frame_id"] for sample in samples],
         vanished=[sample["vanished"] for sample in samples],
         weather=[sample["weather"] for sample in samples],

@@ -19,6 +19,7 @@ from tl_detection.draw import class_colour
 
 VANISHED_COLOUR = (255, 0, 255)
 IGNORED_COLOUR = (255, 255, 255)
+BOX_ONLY_COLOUR = (0, 255, 255)
 _COLUMNS, _ROWS = 3, 4
 TILES_PER_SHEET = _COLUMNS * _ROWS
 _CAPTION_PX = 22
@@ -44,7 +45,7 @@ def draw_sheets(
         progress: Called with the number of samples that are done, and of all.
 
     Returns:
-        Counts of samples, boxes, vanished boxes and ignore areas.
+        Counts of samples, boxes, boxes without a class, vanished boxes and ignore areas.
 
     Raises:
         UsageError: Fewer than one sample is asked for, or the epoch is none of the run.
@@ -56,7 +57,7 @@ def draw_sheets(
         raise UsageError(f"--epoch {epoch}, expected 0 to {dataset.epochs - 1}: the run has {dataset.epochs} epochs")
     dataset.set_epoch(epoch)
     count = min(n_frames, len(dataset))
-    totals: dict[str, int] = {"samples": 0, "boxes": 0, "vanished": 0, "ignored": 0}
+    totals: dict[str, int] = dict.fromkeys(("samples", "boxes", "box_only", "vanished", "ignored"), 0)
     with new_folder(out) as folder:
         lines, tiles = [], []
         for position in range(count):
@@ -65,6 +66,7 @@ def draw_sheets(
             tiles.append(draw_sample(sample, label_space))
             totals["samples"] += 1
             totals["boxes"] += len(sample["xyxy"])
+            totals["box_only"] += len(sample["box_only_xyxy"])
             totals["vanished"] += sample["vanished"]
             totals["ignored"] += len(sample["ignore_xyxy"]) - sample["vanished"]
             if len(tiles) == TILES_PER_SHEET or position + 1 == count:
@@ -90,6 +92,13 @@ def _record(sample: Sample, label_space: LabelSpace) -> dict[str, object]:
             {"class": label_space.names[class_id], "xyxy": [round(value, 2) for value in xyxy]}
             for xyxy, class_id in zip(sample["xyxy"].tolist(), sample["class_id"].tolist(), strict=True)
         ],
+        "box_only": [
+            {
+                "candidates": [label_space.names[class_id] for class_id, may in enumerate(row) if may],
+                "xyxy": [round(value, 2) for value in xyxy],
+            }
+            for xyxy, row in zip(sample["box_only_xyxy"].tolist(), sample["box_only_candidates"].tolist(), strict=True)
+        ],
         "ignored": [
             {"xyxy": [round(value, 2) for value in xyxy], "vanished": vanished}
             for xyxy, vanished in zip(sample["ignore_xyxy"].tolist(), sample["is_vanished"].tolist(), strict=True)
@@ -102,9 +111,12 @@ def draw_sample(sample: Sample, label_space: LabelSpace) -> NDArray[np.uint8]:
     picture = np.ascontiguousarray(sample["image"].permute(1, 2, 0).numpy())
     for xyxy, vanished in zip(sample["ignore_xyxy"].tolist(), sample["is_vanished"].tolist(), strict=True):
         _outline(picture, xyxy, VANISHED_COLOUR if vanished else IGNORED_COLOUR)
+    for xyxy in sample["box_only_xyxy"].tolist():
+        _outline(picture, xyxy, BOX_ONLY_COLOUR)
     for xyxy, class_id in zip(sample["xyxy"].tolist(), sample["class_id"].tolist(), strict=True):
         _outline(picture, xyxy, class_colour(label_space.names[class_id], label_space.states[class_id]))
     parts = [sample["frame_id"][-28:], f"{len(sample['xyxy'])} boxes, {sample['vanished']} vanished"]
+    parts += [f"{len(sample['box_only_xyxy'])} without a class"] if len(sample["box_only_xyxy"]) else []
     parts += [word for word in (sample["weather"], sample["time_of_day"]) if word is not None]
     parts += ["made by " + ", ".join(sample["made"])] if sample["made"] else []
     caption = np.full((_CAPTION_PX, picture.shape[1], 3), 24, np.uint8)
@@ -133,6 +145,7 @@ def _legend(label_space: LabelSpace) -> NDArray[np.uint8]:
     entries = [
         (name, class_colour(name, state)) for name, state in zip(label_space.names, label_space.states, strict=True)
     ]
+    entries += [("light of a class that is not known", BOX_ONLY_COLOUR)] if label_space.box_only else []
     entries += [("vanished: too little is left of a labelled box", VANISHED_COLOUR), ("ignore area", IGNORED_COLOUR)]
     picture = np.full((26 * len(entries) + 8, 460, 3), 24, np.uint8)
     for number, (name, colour) in enumerate(entries):

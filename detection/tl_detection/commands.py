@@ -110,9 +110,10 @@ def run_augment(options: argparse.Namespace) -> int:
         totals = draw_sheets(
             training_samples(config, frames), label_space, options.out, options.frames, options.epoch, progress=show
         )
+    without_class = f"{totals['box_only']} without a class, " if totals["box_only"] else ""
     print(
-        f"{options.out}: {totals['samples']} samples, {totals['boxes']} boxes, {totals['vanished']} vanished, "
-        f"{totals['ignored']} other ignore areas"
+        f"{options.out}: {totals['samples']} samples, {totals['boxes']} boxes, {without_class}"
+        f"{totals['vanished']} vanished, {totals['ignored']} other ignore areas"
     )
     return 0
 

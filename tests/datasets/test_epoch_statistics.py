@@ -23,6 +23,7 @@ SAMPLES = st.lists(
             "conditions": st.fixed_dictionaries({"weather": st.sampled_from([None, "rainy", Weather.CLEAR])}),
             "ignored": st.integers(0, 3),
             "vanished": st.integers(0, 3),
+            "box_only": st.integers(0, 2),
             "made": st.lists(st.sampled_from(["mix_up", "copy_paste"]), max_size=3),
         }
     ),
@@ -50,6 +51,7 @@ def test_an_epoch_of_three_samples(monkeypatch):
         conditions={"weather": Weather.RAINY, "time_of_day": None},
         ignored=2,
         vanished=1,
+        box_only=4,
         made=("drawn_rain", "mix_up", "mix_up"),
     )
     statistics.add(frame_id="b", class_id=[], conditions={"weather": "undefined", "time_of_day": "night"})
@@ -62,6 +64,7 @@ def test_an_epoch_of_three_samples(monkeypatch):
         "boxes": {"red": 2, "green": 2},
         "ignored": 2,
         "vanished": 1,
+        "box_only": 4,
         "made": {"drawn_rain": 1, "mix_up": 1},
         "by": {
             "time_of_day": {
@@ -76,7 +79,8 @@ def test_an_epoch_of_three_samples(monkeypatch):
     }
     assert json.loads(json.dumps(row)) == row
     assert statistics.line() == (
-        "3 samples of 2 frames; boxes: red 2, green 2; ignore areas 2 (1 vanished); made: rainy 1"
+        "3 samples of 2 frames; boxes: red 2, green 2; ignore areas 2 (1 vanished); "
+        "boxes without a class 4; made: rainy 1"
     )
 
 

@@ -212,3 +212,97 @@ def test_groups_follow_the_classes_in_any_order():
     text = "classes: {left: {state: red, pictogram: arrow_left}, off: {state: off}, green: {state: green}}"
     assert named == {"red": 0, "green": 0, "off": 0}
     assert space(text).groups == (0, 1, 1)
+
+
+# --- boxes of which the class is not known
+
+
+LAMPS = """
+classes:
+  red: {state: red, pictogram: [circle, null]}
+  green: {state: green, pictogram: [circle, null]}
+  green_left: {state: green, pictogram: arrow_left}
+  dark: {state: off}
+  sign: {category: traffic_sign}
+ignore:
+  - {reflection: true}
+box_only:
+  - {state: [unknown, null]}
+otherwise: drop
+"""
+
+
+@pytest.mark.parametrize(
+    ("what", "fields", "candidates"),
+    [
+        ("a known lamp", {"state": State.RED}, []),
+        ("nothing is known", {"state": None, "pictogram": None}, ["red", "green", "green_left", "dark"]),
+        ("nobody could tell", {"state": State.UNKNOWN, "pictogram": "unknown"}, ["red", "green", "green_left", "dark"]),
+        ("a circle", {"state": State.UNKNOWN, "pictogram": Pictogram.CIRCLE}, ["red", "green", "dark"]),
+        ("an arrow", {"state": None, "pictogram": Pictogram.ARROW_LEFT}, ["green_left", "dark"]),
+        ("an arrow that no class names", {"state": None, "pictogram": Pictogram.TRAM}, ["dark"]),
+        ("dropped", {"state": State.YELLOW}, []),
+        ("ignored by a rule before", {"state": None, "reflection": True}, []),
+        ("an area of its own", {"state": None, "ignore": True}, []),
+        ("another category", {"category": "traffic_sign"}, []),
+    ],
+)  # fmt: skip
+def test_candidates_are_the_classes_that_nothing_contradicts(what, fields, candidates, make_catalog, make_frame):
+    lamps = space(LAMPS)
+    # Two others beside it: every row is looked up as itself.
+    annotations = [{"state": State.GREEN}, fields, {"state": None, "pictogram": Pictogram.ARROW_LEFT}]
+    frame = make_frame("a", annotations=tuple(Annotation(xyxy=(0, 0, 1, 1), **each) for each in annotations))
+    found = lamps.candidates(make_catalog(frame).annotations)
+    assert found.shape == (3, 5)
+    assert [[name for name, may in zip(lamps.names, row, strict=True) if may] for row in found] == [
+        [],
+        candidates,
+        ["green_left", "dark"],
+    ], what
+
+
+def test_a_class_behind_another_is_no_candidate(make_catalog, make_frame):
+    text = "classes: {left: {state: red, pictogram: arrow_left}, red: {state: red}}\nbox_only: {state: null}"
+    text = text.replace("{state: null}", "[{state: null}]")
+    frame = make_frame(
+        "a",
+        annotations=tuple(
+            Annotation(xyxy=(0, 0, 1, 1), pictogram=word) for word in (Pictogram.ARROW_LEFT, Pictogram.CIRCLE, None)
+        ),
+    )
+    found = space(text).candidates(make_catalog(frame).annotations)
+    assert found.tolist() == [[True, False], [False, True], [True, True]]
+
+
+def test_to_everything_else_what_is_box_only_is_ignored(make_catalog, make_frame):
+    fields = [{"state": None}, {"state": State.RED}, {"state": State.UNKNOWN, "ignore": True}]
+    text = COLOURS.replace("ignore:", "box_only:")
+    assert assign(space(text), make_catalog, make_frame, *fields) == assign(
+        space(COLOURS), make_catalog, make_frame, *fields
+    )
+
+
+def test_without_such_rules_there_are_no_candidates(make_catalog, make_frame):
+    frame = make_frame("a", annotations=(Annotation(xyxy=(0, 0, 1, 1), state=None),))
+    assert not space(COLOURS).candidates(make_catalog(frame).annotations).any()
+    assert space(LAMPS).candidates(make_catalog(make_frame("b", annotations=())).annotations).shape == (0, 5)
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        ("{category: car}", r"box_only rule 1 \({category: \[car\]}\) fits no class.*list it under ignore"),
+        ("{state: yellow}", r"box_only rule 1 \({state: \[yellow\]}\) fits no class"),
+    ],
+)
+def test_a_rule_that_fits_no_class_is_refused(rule, message):
+    with pytest.raises(ValidationError, match=message):
+        space(f"classes: {{red: {{state: red}}}}\nbox_only: [{rule}]\notherwise: drop")
+    space("classes: {red: {state: red}}\nbox_only: [{state: [yellow, unknown]}]")
+
+
+def test_box_only_rules_are_written_down_where_there_are_any():
+    with_rules, without = space(LAMPS), space(COLOURS)
+    assert LabelSpace.from_json(with_rules.to_json()) == with_rules
+    assert '"box_only"' in with_rules.to_json() and "box_only" not in without.to_json()
+    assert space(LAMPS.replace("[unknown, null]", "unknown")).fingerprint != with_rules.fingerprint

@@ -44,7 +44,7 @@ from tl_datasets.torch_dataset import make_loader
 nothing = torch.zeros(0)
 sample = {"image": torch.zeros(3, 8, 8), "xyxy": nothing, "class_id": nothing, "frame_id": "f", "vanished": 0}
 sample |= {"ignore_xyxy": nothing, "is_vanished": nothing, "weather": None, "time_of_day": None, "made": ()}
-sample["occurrence"] = 0
+sample |= {"occurrence": 0, "box_only_xyxy": nothing, "box_only_candidates": nothing, "broken": ()}
 batches = iter(make_loader([sample] * 100, 1, 1, 0, pin_memory=False))
 next(batches)
 print(multiprocessing.active_children()[0].pid, flush=True)
@@ -558,3 +558,103 @@ def test_a_larger_stretch_decodes_less():
     # The letterbox scale is a half. A quarter of the size would not fill a tile of a mosaic.
     assert [reduction(1.0, factor) for factor in (0.5, 1.0, 1.5)] == [2, 2, 1]
     assert [reduction(1.5, factor) for factor in (1.0, 1.5)] == [2, 2]
+
+
+# --- boxes of which the class is not known
+
+
+OPEN = LabelSpace.model_validate(
+    {
+        "classes": {
+            "red": {"state": "red", "pictogram": ["circle", None]},
+            "green_left": {"state": "green", "pictogram": "arrow_left"},
+            "green_right": {"state": "green", "pictogram": "arrow_right"},
+        },
+        "box_only": [{"state": ["unknown", None]}],
+        "otherwise": "drop",
+    }
+)
+LEFT = {"state": None, "pictogram": "arrow_left"}
+
+
+def open_frames(folder: Path) -> Any:
+    frames = [
+        frame("a", box(5, 5), box(30, 30, **LEFT), box(60, 5, State.UNKNOWN)),
+        frame("b", box(30, 5), box(55, 30, State.UNKNOWN, ignore=True)),
+    ]
+    return labelled_frames(drawn(folder, frames), OPEN)
+
+
+def told(sample: Any) -> list[tuple[list[float], str]]:
+    """Boxes and what is told of each, in order of their left edge."""
+    known = [
+        ([round(v, 3) for v in xyxy], OPEN.names[c])
+        for xyxy, c in zip(sample["xyxy"].tolist(), sample["class_id"], strict=True)
+    ]
+    may_be = [
+        ([round(v, 3) for v in xyxy], "|".join(name for name, may in zip(OPEN.names, row, strict=True) if may))
+        for xyxy, row in zip(sample["box_only_xyxy"].tolist(), sample["box_only_candidates"].tolist(), strict=True)
+    ]
+    return sorted(known + may_be)
+
+
+ANY = "red|green_left|green_right"
+
+
+@pytest.mark.parametrize(
+    ("what", "augment", "expected"),
+    [
+        ("plain", None, [([5, 5, 15, 25], "red"), ([30, 30, 40, 50], "green_left"), ([60, 5, 70, 25], ANY)]),
+        (
+            "mirrored",
+            {"flip_lr": 1},
+            [([26, 5, 36, 25], ANY), ([56, 30, 66, 50], "green_right"), ([81, 5, 91, 25], "red")],
+        ),
+        # Of the last box less than half is shown, of the first nothing.
+        ("enlarged", {"scale": [2, 2], "flip_lr": 0}, [([12, 28, 32, 64], "green_left"), ([72, 0, 92, 18], ANY)]),
+    ],
+)
+def test_boxes_without_a_class_follow_the_pixels(what, augment, expected, tmp_path):
+    frames = open_frames(tmp_path)
+    nothing = {"mosaic": 0, "crop": 0, "scale": [1, 1], "translate": 0, "transforms": [], "min_visible": 0.3}
+    augmenter = None
+    if augment is not None:
+        config = AugmentConfig.model_validate(nothing | augment)
+        augmenter = Augmenter(config, OPEN, 96, 64, frames.candidates)
+    sample = at(FrameDataset(frames, 96, 64, augmenter), 0)
+    assert told(sample) == expected, what
+    assert sample["box_only_candidates"].dtype == torch.bool and sample["box_only_xyxy"].dtype == torch.float32
+
+
+def test_a_box_without_a_class_that_is_cut_becomes_an_ignore_area(tmp_path):
+    frames = open_frames(tmp_path)
+    config = {
+        "mosaic": 0,
+        "crop": 0,
+        "scale": [2, 2],
+        "translate": 0,
+        "flip_lr": 0,
+        "transforms": [],
+        "min_visible": 0.95,
+    }
+    augmenter = Augmenter(AugmentConfig.model_validate(config), OPEN, 96, 64, frames.candidates)
+    sample = at(FrameDataset(frames, 96, 64, augmenter), 0)
+    assert told(sample) == []
+    assert sorted(sample["ignore_xyxy"].tolist()) == [[12, 28, 32, 64], [72, 0, 92, 18]] and sample["vanished"] == 2
+
+
+def test_a_box_without_a_class_that_its_source_ignores_teaches_nothing(tmp_path):
+    sample = at(FrameDataset(open_frames(tmp_path), 96, 64), 1)
+    assert told(sample) == [([30, 5, 40, 25], "red")] and sample["ignore_xyxy"].tolist() == [[55, 30, 65, 50]]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_boxes_without_a_class_of_a_mosaic_arrive_in_the_batch(workers, tmp_path):
+    frames = open_frames(tmp_path)
+    config = AugmentConfig.model_validate({"mosaic": 1, "mosaic_off_epochs": 0, "crop": 0, "transforms": []})
+    data = FrameDataset(frames, 96, 64, Augmenter(config, OPEN, 96, 64, frames.candidates), seed=3)
+    batch = next(iter(make_loader(data, 2, workers, 0, pin_memory=False)))
+    samples = [data[0], data[1]]
+    assert sum(len(sample["box_only_xyxy"]) for sample in samples) > 2
+    for name in ("box_only_xyxy", "box_only_candidates"):
+        assert all(torch.equal(one, sample[name]) for one, sample in zip(batch[name], samples, strict=True))

@@ -22,7 +22,8 @@ class Labelled:
     Attributes:
         image: (H, W, 3) uint8 RGB.
         xyxy: (N, 4) float64 pixels of the image.
-        class_id: (N,) int64, 0-based.
+        class_id: (N,) int64, 0-based. A box of which only candidate classes are known has an id behind those of the
+            classes: their number plus its row among the candidates.
         visible: (N,) share of each box's area that earlier steps have left, in (0, 1]; None = all of it.
         ignore_xyxy: (M, 4) areas that neither reward nor punish.
         is_vanished: (M,) true for those that are boxes of which augmentation left too little; None = none is.

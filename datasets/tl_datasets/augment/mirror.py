@@ -16,7 +16,7 @@ def flip_lr(sample: Labelled, mirrored: tuple[int | None, ...]) -> Labelled:
 
     Args:
         sample: Image and boxes.
-        mirrored: The class that each class becomes (`LabelSpace.mirrored`).
+        mirrored: The class that each class becomes (`LabelSpace.mirrored`, or `mirrored_ids`).
 
     Raises:
         ValueError: A class of the sample has no mirror class.
@@ -34,6 +34,21 @@ def flip_lr(sample: Labelled, mirrored: tuple[int | None, ...]) -> Labelled:
         ignore_xyxy=_mirrored(sample.ignore_xyxy, width),
         views=tuple(replace(view, x1=width - view.x2, x2=width - view.x1) for view in sample.views),
     )
+
+
+def mirrored_ids(mirrored: tuple[int | None, ...], candidates: NDArray[np.bool_]) -> tuple[int | None, ...]:
+    """What each class becomes, and behind the classes what each set of candidates becomes; None = there is none.
+
+    Args:
+        mirrored: The class that each class becomes.
+        candidates: (K, classes) the sets.
+    """
+    if not len(candidates) or None in mirrored:
+        return (*mirrored, *(None for _ in candidates))
+    # Twice is the identity: what comes to lie in a place is what goes from there.
+    matches = (candidates[:, None] == candidates[None, :, list(mirrored)]).all(axis=2)  # type: ignore[arg-type]
+    partners = (len(mirrored) + int(row.argmax()) if row.any() else None for row in matches)
+    return (*mirrored, *partners)
 
 
 def _mirrored(xyxy: NDArray[np.float64], width: int) -> NDArray[np.float64]:

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tl_datasets.augment.geometry import LARGEST_TILE, crop, lay, mosaic_tiles, whole
 from tl_datasets.augment.labelled import Labelled, Visibility
-from tl_datasets.augment.mirror import flip_lr
+from tl_datasets.augment.mirror import flip_lr, mirrored_ids
 from tl_datasets.augment.mix_up import mix_up
 from tl_datasets.augment.settings import AugmentConfig, Transform
 from tl_datasets.augment.steps import run_steps
@@ -50,28 +51,49 @@ class Plan:
 class Augmenter:
     """Turns frames into training samples of the network's input size."""
 
-    def __init__(self, config: AugmentConfig, label_space: LabelSpace, width_px: int, height_px: int):
+    def __init__(
+        self,
+        config: AugmentConfig,
+        label_space: LabelSpace,
+        width_px: int,
+        height_px: int,
+        candidates: NDArray[np.bool_] | None = None,
+    ):
         """Check the configuration and build its steps.
+
+        Args:
+            config: What is done.
+            label_space: The classes of the boxes.
+            width_px: Width of the network's input.
+            height_px: Its height.
+            candidates: (K, classes) what the boxes may be whose ids lie behind the classes; with each set its mirror
+                image. None = there are no such boxes.
 
         Raises:
             ConfigError: A step is unknown or wrong, moves what must not move, or a mirror image has no class to become.
         """
         self.config = config
         self.canvas = width_px, height_px
-        self.mirrored = label_space.mirrored
-        if config.flip_lr and None in self.mirrored:
-            alone = [name for name, partner in zip(label_space.names, self.mirrored, strict=True) if partner is None]
+        sets = np.zeros((0, len(label_space)), dtype=bool) if candidates is None else candidates
+        self.mirrored = mirrored_ids(label_space.mirrored, sets)
+        if config.flip_lr and None in label_space.mirrored:
+            alone = [
+                name for name, partner in zip(label_space.names, label_space.mirrored, strict=True) if partner is None
+            ]
             raise ConfigError(
                 "augment.flip_lr",
                 [f"class '{alone[0]}' has no mirror class; set flip_lr: 0 or add the other direction"],
             )
         _check_mirror_image(config, label_space)
         _check_copy_paste(config, label_space)
-        self.is_light = np.array(label_space.lights, dtype=bool)
+        is_light = np.array(label_space.lights, dtype=bool)
+        self.is_light = np.concatenate([is_light, (is_light | ~sets).all(axis=1)])
         self.rule = Visibility(
             shares=np.where(self.is_light, config.min_visible, config.min_visible_other), size_px=config.min_size_px
         )
-        self.steps = build_steps(config.transforms, self.canvas, self.rule, self.is_light, label_space.states)
+        self.steps = build_steps(
+            config.transforms, self.canvas, self.rule, self.is_light, (*label_space.states, *(None for _ in sets))
+        )
         _check_allowed(config)
 
     def plan(self, rng: np.random.Generator, *, mosaic: bool) -> Plan:
@@ -183,7 +205,7 @@ def _check_mirror_image(config: AugmentConfig, label_space: LabelSpace) -> None:
 
 
 def _check_copy_paste(config: AugmentConfig, label_space: LabelSpace) -> None:
-    rules = (*label_space.classes.values(), *label_space.ignore, *label_space.drop)
+    rules = (*label_space.classes.values(), *label_space.ignore, *label_space.drop, *label_space.box_only)
     if config.copy_paste.p and any(rule.relevance is not None for rule in rules):
         raise ConfigError(
             "augment.copy_paste.p",

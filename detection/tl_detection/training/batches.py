@@ -6,7 +6,7 @@ import torch
 
 from tl_datasets.epoch_statistics import EpochStatistics
 from tl_datasets.errors import TrainingError
-from tl_datasets.torch_dataset import Batch
+from tl_datasets.torch_dataset import Batch, box_only_of
 
 
 def check_batch(batch: Batch, n_classes: int) -> None:
@@ -16,8 +16,15 @@ def check_batch(batch: Batch, n_classes: int) -> None:
         TrainingError: Names the frame.
     """
     height, width = batch["images"].shape[-2:]
-    for xyxy, class_id, areas, frame_id in zip(
-        batch["xyxy"], batch["class_id"], batch["ignore_xyxy"], batch["frame_ids"], strict=True
+    open_xyxy, candidates = box_only_of(batch, n_classes)
+    for xyxy, class_id, areas, of_open, sets, frame_id in zip(
+        batch["xyxy"],
+        batch["class_id"],
+        batch["ignore_xyxy"],
+        open_xyxy,
+        candidates,
+        batch["frame_ids"],
+        strict=True,
     ):
         fault = None
         if xyxy.ndim != 2 or xyxy.shape[1] != 4 or class_id.shape != (len(xyxy),):
@@ -26,8 +33,16 @@ def check_batch(batch: Batch, n_classes: int) -> None:
             fault = f"class id outside 0 to {n_classes - 1}"
         elif areas.ndim != 2 or areas.shape[1] != 4:
             fault = f"ignore areas of shape {tuple(areas.shape)}, expected (M, 4)"
+        elif of_open.ndim != 2 or of_open.shape[1] != 4 or sets.shape != (len(of_open), n_classes):
+            fault = (
+                f"boxes without a class of shape {tuple(of_open.shape)} and candidates of {tuple(sets.shape)}, "
+                f"expected (K, 4), (K, {n_classes})"
+            )
+        elif not sets.any(dim=1).all():
+            fault = "box without a class and without a candidate, expected at least one"
         else:
             fault = _fault_of_boxes(xyxy, width, height, "box", may_be_empty=False)
+            fault = fault or _fault_of_boxes(of_open, width, height, "box without a class", may_be_empty=False)
             # Of an area that a crop has cut to a sliver float32 may leave a line; that is still where the light was.
             fault = fault or _fault_of_boxes(areas, width, height, "ignore area", may_be_empty=True)
         if fault:
@@ -43,6 +58,7 @@ def count_batch(seen: EpochStatistics, batch: Batch) -> None:
             conditions={"weather": batch["weather"][number], "time_of_day": batch["time_of_day"][number]},
             ignored=len(batch["ignore_xyxy"][number]),
             vanished=batch["vanished"][number],
+            box_only=len(batch["box_only_xyxy"][number]) if "box_only_xyxy" in batch else 0,
             made=batch["made"][number],
         )
 

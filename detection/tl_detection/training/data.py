@@ -171,7 +171,7 @@ def training_samples(config: RunConfig, frames: LabelledFrames) -> FrameDataset:
         frames,
         size.width_px,
         size.height_px,
-        Augmenter(config.augment, config.data.label_space, size.width_px, size.height_px),
+        Augmenter(config.augment, config.data.label_space, size.width_px, size.height_px, frames.candidates),
         config.train.seed,
         epochs=config.train.epochs,
         cache=config.data.cache,

@@ -10,7 +10,12 @@ from tl_detection.evaluation.report import Report
 from tl_detection.progress import format_seconds
 
 # What of an epoch's samples is worth a place in its line.
-_SEEN = {"repeated": "frames repeated", "vanished": "boxes vanished", "ignored": "areas ignored"}
+_SEEN = {
+    "repeated": "frames repeated",
+    "vanished": "boxes vanished",
+    "ignored": "areas ignored",
+    "box_only": "boxes without a class",
+}
 
 
 def report_row(report: Report) -> dict[str, Any]:

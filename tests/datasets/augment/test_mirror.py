@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tl_datasets.augment.labelled import Labelled
-from tl_datasets.augment.mirror import flip_lr
+from tl_datasets.augment.mirror import flip_lr, mirrored_ids
 from tl_datasets.effects.scene import View
 from tl_datasets.errors import ConfigError
 from tl_datasets.label_space import LabelSpace
@@ -176,3 +176,16 @@ def test_a_head_that_is_pasted_takes_no_relevance_along(augmenter):
     with pytest.raises(ConfigError, match=r"augment.copy_paste.p: the classes ask for relevance"):
         augmenter(space, copy_paste={"p": 0.1})
     augmenter(space)
+
+
+def test_sets_of_candidates_are_mirrored_with_the_classes():
+    sets = np.array([[1, 1, 0, 0, 0, 0], [0, 1, 1, 0, 0, 0], [0, 1, 0, 1, 1, 0]], dtype=bool)
+    ids = mirrored_ids(ARROWS.mirrored, sets)
+    assert ids == (2, 1, 0, 4, 3, 5, 7, 6, 8)
+    corner = np.arange(6.0).reshape(3, 2)
+    sample = Labelled(
+        image=np.zeros((9, 9, 3), np.uint8), xyxy=np.hstack([corner, corner + 2]), class_id=np.array([6, 0, 8])
+    )
+    assert flip_lr(sample, ids).class_id.tolist() == [7, 2, 8]
+    assert mirrored_ids(ARROWS.mirrored, sets[:1])[6] is None
+    assert mirrored_ids((None,), sets[:, :1]) == (None,) * 4
