@@ -90,7 +90,7 @@ class Batch(TypedDict):
     broken: list[tuple[str, ...]]
 
 
-def box_only_of(batch: Batch, n_classes: int) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+def box_only_of(batch: Batch, n_classes: int = 0) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
     """For each image its boxes without a class, (K, 4), and what they may be, (K, classes) bool."""
     n = len(batch["frame_ids"])
     none = [torch.zeros(0, 4)] * n, [torch.zeros(0, n_classes, dtype=torch.bool)] * n

@@ -10,7 +10,7 @@ from torch import nn
 from torchvision.models.detection import FasterRCNN
 
 from tl_datasets.errors import ConfigError
-from tl_datasets.torch_dataset import Batch, sample_generator
+from tl_datasets.torch_dataset import Batch, box_only_of, sample_generator
 from tl_detection.checkpoint import Checkpoint
 from tl_detection.config import FasterRcnnConfig
 from tl_detection.detector import Detector
@@ -67,6 +67,8 @@ def to_network(
 ) -> tuple[torch.Tensor, list[dict[str, Any]]]:
     """A batch as the network takes it: (B, 3, H, W) RGB in [0, 1], and targets whose labels begin at 1.
 
+    Boxes without a class come last, with labels behind those of the C classes: C + 1 is the first row of `candidates`.
+
     Args:
         batch: From the loader.
         device: Where the network is.
@@ -75,11 +77,14 @@ def to_network(
     images = batch["images"].to(device, non_blocking=True).float() / 255
     targets: list[dict[str, Any]] = [
         {
-            "boxes": xyxy.to(device, non_blocking=True),
-            "labels": class_id.to(device, non_blocking=True) + 1,
+            "boxes": torch.cat([xyxy, of_open]).to(device, non_blocking=True),
+            "labels": torch.cat([class_id, sets.shape[1] + torch.arange(len(sets))]).to(device, non_blocking=True) + 1,
+            "candidates": sets.to(device, non_blocking=True),
             "ignore_xyxy": areas.to(device, non_blocking=True),
         }
-        for xyxy, class_id, areas in zip(batch["xyxy"], batch["class_id"], batch["ignore_xyxy"], strict=True)
+        for xyxy, class_id, areas, of_open, sets in zip(
+            batch["xyxy"], batch["class_id"], batch["ignore_xyxy"], *box_only_of(batch), strict=True
+        )
     ]
     if seeds is not None:
         targets = [target | {"seed": seed} for target, seed in zip(targets, seeds, strict=True)]

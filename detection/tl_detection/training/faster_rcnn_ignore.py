@@ -1,7 +1,8 @@
 """Torchvision's Faster R-CNN without ignore areas: no background is learned from what could be a detection there.
 
-Targets have beside torchvision's own words `ignore_xyxy` (M, 4) in network pixels. Of an image with such areas, with
-an area grown to `LEAST_PX` on each side,
+Targets have beside torchvision's own words `ignore_xyxy` (M, 4) in network pixels, and may have `candidates` (K, C) of
+boxes without a class (`faster_rcnn_box_only`). Of an image with ignore areas, with an area grown to `LEAST_PX` on each
+side,
 
 - an anchor that has no light is left out of the proposal loss if the matcher would not call it background were the
   area a light (overlap at or above the background threshold, or the best of all anchors), or if at least half of it,
@@ -32,6 +33,7 @@ from torchvision.models.detection.roi_heads import RoIHeads, fastrcnn_loss
 from torchvision.models.detection.rpn import RegionProposalNetwork
 from torchvision.ops import box_iou, clip_boxes_to_image
 
+from tl_detection.training.faster_rcnn_box_only import box_head_losses, candidates_of
 from tl_detection.training.ignore_areas import grow, lies_inside
 
 # Two cells of the finest level, at stride 4: features between two cells are mixed of both.
@@ -207,6 +209,11 @@ class IgnoringRoiHeads(RoIHeads):
         logits, said = self.box_predictor(self.box_head(self.box_roi_pool(features, proposals, image_shapes)))
         if not self.sampled:
             return [], {"loss_classifier": logits.sum() * 0, "loss_box_reg": said.sum() * 0}
+        if any(len(target.get("candidates", ())) for target in targets):
+            sets = [target["candidates"] for target in targets]
+            candidates = torch.cat([candidates_of(*of_image) for of_image in zip(labels, sets, strict=True)])
+            losses = box_head_losses(logits, said, candidates, torch.cat(offsets), self.class_weights)
+            return [], dict(zip(("loss_classifier", "loss_box_reg"), losses, strict=True))
         classifier, box_reg = fastrcnn_loss(logits, said, labels, offsets)
         if self.class_weights is not None:
             # Divided by the number of samples, not by their weights: a rare class does not make the others cheaper.

@@ -29,16 +29,17 @@ def check_faster_rcnn_start(network: FasterRCNN, batch: Batch) -> StartCheck:
     """
     rpn, box_head = cast(Any, network.rpn), cast(Any, network.roi_heads)
     device = next(network.parameters()).device
-    lights = [len(xyxy) for xyxy in batch["xyxy"]]
+    images, targets = to_network(batch, device)
+    lights = [len(target["boxes"]) for target in targets]
     # Lights themselves come last among the proposals of their image; images without lights are matched with nothing.
     recorders = [_Recorder(rpn.proposal_matcher, 0), _Recorder(box_head.proposal_matcher, 1)]
     try:
         rpn.proposal_matcher, box_head.proposal_matcher = recorders
         with untouched(network), torch.autocast(device.type, enabled=False):
-            network(*to_network(batch, device))
+            network(images, targets)
     finally:
         rpn.proposal_matcher, box_head.proposal_matcher = (recorder.matcher for recorder in recorders)
-    xyxy = torch.cat(batch["xyxy"]).reshape(-1, 4)
+    xyxy = torch.cat([target["boxes"] for target in targets]).cpu()
     height = (xyxy[:, 3] - xyxy[:, 1]).numpy()
     return StartCheck(
         frames=len(lights),

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from tl_datasets.errors import ConfigError
-from tl_datasets.torch_dataset import Batch
+from tl_datasets.torch_dataset import Batch, box_only_of
 from tl_detection.checkpoint import Checkpoint
 from tl_detection.config import TrainConfig, YoloConfig
 from tl_detection.detector import Detector
@@ -72,18 +72,28 @@ def to_ultralytics(batch: Batch) -> dict[str, Any]:
     Returns:
         img (B, 3, H, W) uint8 RGB; cls (N, 1) and batch_idx (N,) float; bboxes (N, 4) cx, cy, w, h in shares of the
         input size; im_file, the frame ids. Beside these words: ignore_xyxy (K, 4) float in network pixels and
-        ignore_idx (K,) int64, the image of each area.
+        ignore_idx (K,) int64, the image of each area; and, if there are boxes without a class, candidates (S, C) bool:
+        a box whose cls is C + s is one of the classes of row s.
     """
     height, width = batch["images"].shape[2:]
-    xyxy = torch.cat(batch["xyxy"]).reshape(-1, 4) / torch.tensor([width, height, width, height])
+    boxes, labels, more = batch["xyxy"], batch["class_id"], {}
+    open_xyxy, candidates = box_only_of(batch)
+    if any(map(len, open_xyxy)):
+        sets, rows = torch.cat(candidates).unique(dim=0, return_inverse=True)
+        of_image = (rows + sets.shape[1]).split([len(of) for of in open_xyxy])
+        boxes = [torch.cat(both) for both in zip(boxes, open_xyxy, strict=True)]
+        labels = [torch.cat(both) for both in zip(labels, of_image, strict=True)]
+        more = {"candidates": sets}
+    xyxy = torch.cat(boxes).reshape(-1, 4) / torch.tensor([width, height, width, height])
     return {
         "img": batch["images"],
-        "cls": torch.cat(batch["class_id"]).reshape(-1, 1).float(),
+        "cls": torch.cat(labels).reshape(-1, 1).float(),
         "bboxes": torch.cat([(xyxy[:, :2] + xyxy[:, 2:]) / 2, xyxy[:, 2:] - xyxy[:, :2]], dim=1),
-        "batch_idx": _image_of_each(batch["xyxy"]).float(),
+        "batch_idx": _image_of_each(boxes).float(),
         "ignore_xyxy": torch.cat(batch["ignore_xyxy"]).reshape(-1, 4),
         "ignore_idx": _image_of_each(batch["ignore_xyxy"]),
         "im_file": batch["frame_ids"],
+        **more,
     }
 
 

@@ -23,6 +23,7 @@ from torch import nn
 from tl_datasets.errors import TrainingError
 from tl_detection.distributed import sum_over_ranks
 from tl_detection.training.ignore_areas import grow, lies_inside
+from tl_detection.training.yolo_box_only import assign_with_candidates, join_candidates
 from tl_detection.ultralytics_door import E2ELoss, v8DetectionLoss
 
 
@@ -30,7 +31,8 @@ def ignoring_criterion(network: nn.Module) -> Any:
     """Make the loss of a network, as ultralytics would, but with ignore areas.
 
     Its batches have beside ultralytics' own words `ignore_xyxy` (K, 4) in network pixels and `ignore_idx` (K,), the
-    image that each belongs to; and may have `counts`, False where the batch has no part in the mean over all ranks.
+    image that each belongs to; and may have `counts`, False where the batch has no part in the mean over all ranks, and
+    `candidates` (K, C), rows of which the labels C and above name (`yolo_box_only`).
 
     Raises:
         TrainingError: ultralytics has another loss for this network.
@@ -47,7 +49,7 @@ def ignoring_criterion(network: nn.Module) -> Any:
 
 
 class IgnoringLoss(v8DetectionLoss):
-    """The loss of one head. Without ignore areas in a batch it is ultralytics' to the last bit."""
+    """The loss of one head. Without ignore areas and candidates in a batch it is ultralytics' to the last bit."""
 
     def __init__(self, model: nn.Module, tal_topk: int = 10, tal_topk2: int | None = None):
         """Take the network and the assigner's settings, as ultralytics gives them."""
@@ -62,6 +64,7 @@ class IgnoringLoss(v8DetectionLoss):
         """Compute the losses of a batch."""
         self.areas = batch["ignore_xyxy"].to(self.device)
         self.image_of_area = batch["ignore_idx"].to(self.device)
+        self.sets = batch["candidates"].to(self.device) if "candidates" in batch else None
         strides: Any = self.stride
         cells = [level.shape[2] * level.shape[3] for level in preds["feats"]]
         self.cell_px = torch.repeat_interleave(strides.cpu(), torch.tensor(cells)).to(self.device)
@@ -73,7 +76,12 @@ class IgnoringLoss(v8DetectionLoss):
         return assigned, loss * factor, {name: value * factor for name, value in items.items()}
 
     def _assign(self, scores: torch.Tensor, xyxy: torch.Tensor, points: torch.Tensor, *truth: Any, **extra: Any):
-        assigned = self.assign(scores, xyxy, points, *truth, **extra)
+        self.candidates = None
+        if self.sets is None:
+            assigned = self.assign(scores, xyxy, points, *truth, **extra)
+        else:
+            given = scores, xyxy, points, *truth
+            assigned, self.candidates = assign_with_candidates(self.assign, self.sets, *given, **extra)
         self.target_sum = assigned[2].sum()
         self.free = None
         if len(self.areas):
@@ -85,6 +93,8 @@ class IgnoringLoss(v8DetectionLoss):
 
     def _class_loss(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         loss = self.cross_entropy(logits, targets)
+        if self.candidates is not None:
+            loss = join_candidates(loss, logits, targets, self.candidates)
         return loss if self.free is None else loss.masked_fill(self.free[..., None], 0.0)
 
 

@@ -51,7 +51,7 @@ def check_yolo_start(module: nn.Module, criterion: Any, batch: Batch) -> StartCh
     finer = "" if finest <= 4 else ", or use an architecture with a finer level such as yolo26n-p2"
     return StartCheck(
         frames=len(images),
-        lights=sum(map(len, batch["xyxy"])),
+        lights=len(data["cls"]),
         heads=tuple(found[name] for name in parts),
         remedy=f"enlarge model.input{finer}",
     )
