@@ -17,6 +17,7 @@ import torch
 
 from tl_datasets.config import dump_config
 from tl_datasets.errors import ConfigError, TrainingError, UsageError
+from tl_datasets.label_space import LabelSpace
 from tl_detection.checkpoint import load_checkpoint
 from tl_detection.distributed import Ranks, device_of_rank, is_of_lost_rank, ranks_of_environment
 from tl_detection.run_dir import RunDir
@@ -55,7 +56,18 @@ def programs():
 
 @pytest.mark.usefixtures("one_thread", "light_heads")
 def test_two_ranks_learn_what_one_learns_with_all_frames(tmp_path: Path, run_config, programs):
-    """Nine frames in batches of four: in the last batch the second rank has no frame of its own."""
+    """Nine frames in batches of four: in the last batch the second rank has no frame of its own.
+
+    Every second lamp is of a class that is not known, which the sums that means are divided by have to count.
+    """
+    lamps = {
+        "classes": {
+            "red": {"state": "red"},
+            "go": {"state": "green", "pictogram": "circle"},
+            "walk": {"state": "green", "pictogram": "pedestrian"},
+        },
+        "box_only": [{"state": "green", "pictogram": None}],
+    }
     for kind in ("yolo", "faster_rcnn"):
         config = run_config(
             tmp_path,
@@ -67,7 +79,9 @@ def test_two_ranks_learn_what_one_learns_with_all_frames(tmp_path: Path, run_con
             lr=0.002,
             augment={"mosaic": 0.5, "mosaic_off_epochs": 0},
         )
-        (tmp_path / f"{kind}.yaml").write_text(dump_config(config))
+        changes = {"label_space": LabelSpace.model_validate(lamps), "allow_classes_without_boxes": True}
+        data = config.data.model_copy(update=changes)
+        (tmp_path / f"{kind}.yaml").write_text(dump_config(config.model_copy(update={"data": data})))
     programs += begin_ranks("learn", tmp_path)
     spec = importlib.util.spec_from_file_location("rank_program", PROGRAM)
     assert spec is not None and spec.loader is not None
