@@ -117,6 +117,11 @@ class LabelledFrames:
     candidates: NDArray[np.bool_]
     left_out: dict[str, int]
 
+    @property
+    def learned(self) -> NDArray[np.bool_]:
+        """(boxes,) true where a box is learned, with its class or without."""
+        return (self.class_id >= 0) & ~self.ignored | (self.box_only >= 0)
+
 
 def labelled_frames(catalog: Catalog, label_space: LabelSpace) -> LabelledFrames:
     """Select what can be learned from: labelled frames, negatives included; an unlabelled frame is no negative.

@@ -60,8 +60,7 @@ def network_boxes(frames: LabelledFrames, width_px: int, height_px: int) -> NDAr
     sizes = catalog.frames.select("width_px", "height_px").rows()
     scale = np.array([place(width, height, width_px, height_px).scale for width, height in sizes])
     per_box = np.repeat(scale, np.diff(catalog.offsets))
-    learned = (frames.class_id >= 0) & ~frames.ignored
-    return ((catalog.xyxy[:, 2:] - catalog.xyxy[:, :2]) * per_box[:, None])[learned]
+    return ((catalog.xyxy[:, 2:] - catalog.xyxy[:, :2]) * per_box[:, None])[frames.learned]
 
 
 def fit_anchors(boxes: NDArray[np.floating]) -> Anchors:

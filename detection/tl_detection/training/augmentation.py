@@ -47,9 +47,8 @@ def _try_steps(dataset: FrameDataset, *, may_stand_in: bool) -> None:
         return
     frames, rows = dataset.frames, dataset.order(0)[0]
     positions = np.linspace(0, len(dataset) - 1, min(_TRIED, len(dataset))).round().astype(int).tolist()
-    learned = (frames.class_id >= 0) & ~frames.ignored
     offsets = frames.catalog.offsets
-    boxes = sum(int(learned[offsets[rows[at]] : offsets[rows[at] + 1]].sum()) for at in positions)
+    boxes = sum(int(frames.learned[offsets[rows[at]] : offsets[rows[at] + 1]].sum()) for at in positions)
     try_steps(dataset.augmenter.steps, [_composed(dataset, position, may_stand_in) for position in positions], boxes)
 
 

@@ -142,10 +142,12 @@ def prepare_data(config: RunConfig) -> TrainingData:
         worst_needs_objects=config.evaluate.worst_needs_objects,
     )
     dataset = training_samples(config, train)
+    boxes = [f"{name} {count}" for name, count in zip(label_space.names, counts, strict=True)]
+    without_class = int((train.box_only >= 0).sum())
     logger.info(
         "train: %d frames, %s; val: %d frames",
         len(train.catalog),
-        ", ".join(f"{name} {count}" for name, count in zip(label_space.names, counts, strict=True)),
+        ", ".join(boxes + [f"without a class {without_class}"] * (without_class > 0)),
         len(val.catalog),
     )
     return TrainingData(

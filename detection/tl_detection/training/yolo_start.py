@@ -213,8 +213,7 @@ def network_sizes(frames: LabelledFrames, width_px: int, height_px: int) -> NDAr
     ]
     per_box = np.repeat(scales, np.diff(frames.catalog.offsets))
     xyxy = frames.catalog.xyxy
-    learned = (frames.class_id >= 0) & ~frames.ignored
-    return ((xyxy[:, 2:] - xyxy[:, :2]) * per_box[:, None])[learned]
+    return ((xyxy[:, 2:] - xyxy[:, :2]) * per_box[:, None])[frames.learned]
 
 
 @torch.no_grad()

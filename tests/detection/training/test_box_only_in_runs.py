@@ -6,6 +6,7 @@ import json
 import logging
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -17,10 +18,18 @@ from tl_datasets.label_space import IGNORE_ANY, LabelSpace
 from tl_datasets.torch_dataset import labelled_frames
 from tl_detection.augment_sheets import BOX_ONLY_COLOUR, draw_sheets
 from tl_detection.config import RunConfig
+from tl_detection.detectors.faster_rcnn import build_faster_rcnn
+from tl_detection.detectors.yolo import build_yolo
 from tl_detection.evaluation.ground_truth import ground_truth_from_catalog
 from tl_detection.training import faster_rcnn_ignore, yolo_ignore
+from tl_detection.training.anchors import network_boxes
 from tl_detection.training.batches import check_batch, count_batch
 from tl_detection.training.data import training_samples
+from tl_detection.training.faster_rcnn_ignore import honour_ignore_areas
+from tl_detection.training.faster_rcnn_start_check import check_faster_rcnn_start
+from tl_detection.training.yolo import prepare_loss
+from tl_detection.training.yolo_start import network_sizes
+from tl_detection.training.yolo_start_check import check_yolo_start
 
 # Nobody says what a green lamp of the drawn ones means, so each may be either of two classes.
 OPEN = {
@@ -31,6 +40,7 @@ OPEN = {
     },
     "box_only": [{"state": "green", "pictogram": None}],
 }
+AS_IGNORED = LabelSpace.model_validate({"classes": OPEN["classes"], "ignore": OPEN["box_only"]})
 
 
 def without_class(config: RunConfig) -> RunConfig:
@@ -69,8 +79,7 @@ def test_a_run_learns_from_them_and_counts_them(kind, module, asked, tmp_path, r
 def test_in_evaluation_they_are_ignore_areas(tmp_path, lamp_run_config):
     config = without_class(lamp_run_config(tmp_path, frames=4))
     catalog = Catalog.open(config.data.catalog)
-    as_ignored = LabelSpace.model_validate({"classes": OPEN["classes"], "ignore": OPEN["box_only"]})
-    truth, expected = (ground_truth_from_catalog(catalog, space) for space in (config.data.label_space, as_ignored))
+    truth, expected = (ground_truth_from_catalog(catalog, space) for space in (config.data.label_space, AS_IGNORED))
     assert truth.class_id.tolist() == expected.class_id.tolist() == [0, IGNORE_ANY] * 4
     assert truth.is_ignored.tolist() == expected.is_ignored.tolist() == [False, True] * 4
 
@@ -126,3 +135,29 @@ def test_good_batches_pass_and_are_counted():
     check_batch(batch, 2)
     count_batch(seen, batch)
     assert (seen.samples, seen.box_only, seen.without_boxes) == (2, 2, 1)
+
+
+def test_anchors_and_start_sizes_are_fitted_to_them_too(tmp_path, lamp_run_config):
+    config = without_class(lamp_run_config(tmp_path, frames=4))
+    catalog = Catalog.open(config.data.catalog)
+    frames = labelled_frames(catalog, config.data.label_space)
+    with_class = labelled_frames(catalog, LabelSpace.model_validate({"classes": {"light": {}}}))
+    assert frames.learned.all() and not labelled_frames(catalog, AS_IGNORED).learned.all()
+    for sizes in (network_boxes, network_sizes):
+        assert np.array_equal(sizes(frames, 128, 64), sizes(with_class, 128, 64))
+
+
+def test_the_start_check_counts_them_as_lights():
+    torch.manual_seed(0)
+    batch = batch_with([[10, 10, 20, 30], [60, 20, 70, 40]], [[True, True]] * 2)
+    spec = {"architecture": "yolo11n", "width_px": 128, "height_px": 64, "max_detections": 50}
+    network = build_yolo(spec, 2).train()
+    check = check_yolo_start(network, prepare_loss(network, 1), batch)
+    assert check.lights == sum(each.lights for each in check.heads[0].bins) == 2
+    assert sum(each.with_positive for each in check.heads[0].bins) == 2
+    spec = {"backbone": "mobilenet_v3_small", "norm": "group", "anchor_sizes": [[14], [28]], "anchor_ratios": [2.0]}
+    two_stages = build_faster_rcnn(spec | {"fpn_channels": 8, "box_head_size": 16, "max_detections": 20}, 2).train()
+    honour_ignore_areas(two_stages)
+    check = check_faster_rcnn_start(two_stages, batch)
+    assert check.lights == sum(each.lights for each in check.heads[0].bins) == 2
+    assert sum(each.with_positive for each in check.heads[0].bins) == 2
