@@ -151,6 +151,21 @@ def _missing(name: str) -> pl.Expr:
     )
 
 
+def _filled_in(lamps: pl.DataFrame, rules: Sequence[Rule]) -> pl.DataFrame:
+    """Each lamp once for every way to fill in its missing fields with values that rules name, or to leave them."""
+    for name in LAMP_SCHEMA:
+        kind = LAMP_SCHEMA[name]
+        if name not in lamps.columns:
+            lamps = lamps.with_columns(pl.lit(EMPTY_LAMP[name]).cast(kind).alias(name))
+        elif name != "category":
+            own = pl.col(name).cast(kind)
+            named = [value for value in _values(name, rules) if value not in (None, "unknown")]
+            others = pl.lit(pl.Series([named], dtype=pl.List(kind)))
+            values = pl.when(_missing(name)).then(pl.concat_list(own, others)).otherwise(pl.concat_list(own))
+            lamps = lamps.with_columns(values.alias(name)).explode(name)
+    return lamps
+
+
 def _mirrored(lamp: dict[str, Any]) -> dict[str, Any]:
     tables: dict[str, Any] = {"pictogram": MIRRORED_PICTOGRAM, "facing": MIRRORED_FACING}
     return {name: tables[name].get(value, value) if name in tables else value for name, value in lamp.items()}
@@ -263,19 +278,8 @@ class LabelSpace(BaseModel):
         lamps = annotations[rows].select(fields)
         kinds = lamps.unique(maintain_order=True).with_row_index("kind")
         kind_of_row = lamps.join(kinds, on=fields, how="left", nulls_equal=True, maintain_order="left")["kind"]
-        filled = kinds
-        for name in fields:
-            if name == "category":
-                continue
-            named = [value for value in _values(name, rules) if value is not None and value != "unknown"]
-            own = pl.col(name).cast(LAMP_SCHEMA[name])
-            others = pl.lit(pl.Series([named], dtype=pl.List(LAMP_SCHEMA[name])))
-            choices = pl.when(_missing(name)).then(pl.concat_list(own, others)).otherwise(pl.concat_list(own))
-            filled = filled.with_columns(choices.alias(name)).explode(name)
-        known = self.model_copy(update={"box_only": (), "otherwise": "ignore"})
-        absent = [pl.lit(value).cast(LAMP_SCHEMA[name]).alias(name) for name, value in EMPTY_LAMP.items()]
-        table = filled.with_columns([column for column in absent if column.meta.output_name() not in fields])
-        class_id, _ = known.assign(table)
+        filled = _filled_in(kinds, rules)
+        class_id, _ = self.model_copy(update={"box_only": (), "otherwise": "ignore"}).assign(filled)
         by_kind = np.zeros((len(kinds), len(self)), dtype=bool)
         by_kind[filled["kind"].to_numpy()[class_id >= 0], class_id[class_id >= 0]] = True
         found[rows] = by_kind[kind_of_row.to_numpy()]

@@ -653,8 +653,8 @@ def test_boxes_without_a_class_of_a_mosaic_arrive_in_the_batch(workers, tmp_path
     frames = open_frames(tmp_path)
     config = AugmentConfig.model_validate({"mosaic": 1, "mosaic_off_epochs": 0, "crop": 0, "transforms": []})
     data = FrameDataset(frames, 96, 64, Augmenter(config, OPEN, 96, 64, frames.candidates), seed=3)
-    batch = next(iter(make_loader(data, 2, workers, 0, pin_memory=False)))
-    samples = [data[0], data[1]]
+    batch: Any = next(iter(make_loader(data, 2, workers, 0, pin_memory=False)))
+    samples: list[Any] = [data[0], data[1]]
     assert sum(len(sample["box_only_xyxy"]) for sample in samples) > 2
     for name in ("box_only_xyxy", "box_only_candidates"):
         assert all(torch.equal(one, sample[name]) for one, sample in zip(batch[name], samples, strict=True))

@@ -45,7 +45,7 @@ Targets = list[dict[str, torch.Tensor]]
 def honour_ignore_areas(network: FasterRCNN, class_weights: torch.Tensor | None = None) -> None:
     """Make a network's two losses leave ignore areas out; it is changed in place, its weights and results are not.
 
-    Without an ignore area in a batch, seeds and class weights both losses are torchvision's to the last bit.
+    Without ignore areas, boxes without a class, seeds and class weights both losses are torchvision's to the last bit.
 
     Args:
         network: From `build_faster_rcnn`.
