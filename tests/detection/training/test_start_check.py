@@ -215,7 +215,7 @@ def test_anchors_that_fit_no_light_are_found():
     assert (small.lights, small.with_positive, small.taught) == (5, 5, 0)
     assert check.faults() == [
         "first batch, proposal network: none of 5 lights under 8 px has an anchor that overlaps it by 0.5; "
-        "set model.anchors: fit, or enlarge model.input"
+        "enlarge model.input, or fit the anchors (model.anchors: fit) if they are not"
     ]
     fitted = check_faster_rcnn_start(faster_rcnn([4.5]), batch_of())
     assert fitted.heads[0].bins[1].taught == 5
