@@ -6,6 +6,7 @@ parameters decay and learn at which rate, and what changes from step to step.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any, Literal, Protocol
 
 import torch
@@ -15,7 +16,7 @@ from tl_datasets.torch_dataset import Batch
 from tl_detection.detector import Detector
 
 
-class Losses(nn.Module):
+class Losses(nn.Module, ABC):
     """A network with its loss, in one module, so that it can be wrapped for several ranks.
 
     Attributes:
@@ -26,6 +27,7 @@ class Losses(nn.Module):
         super().__init__()
         self.network = network
 
+    @abstractmethod
     def forward(self, batch: Batch, epoch: int) -> dict[str, torch.Tensor]:
         """Give this rank's part of the mean loss over the frames that all ranks hold at this moment.
 
@@ -39,7 +41,6 @@ class Losses(nn.Module):
         Returns:
             "loss", to be learned from, and its parts by name, without gradient; scalars.
         """
-        raise NotImplementedError
 
 
 class Learner(Protocol):

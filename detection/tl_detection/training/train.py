@@ -20,7 +20,15 @@ from tl_datasets.lint.report import write_lint
 from tl_detection.checkpoint import Checkpoint
 from tl_detection.config import RunConfig, load_run_config
 from tl_detection.devices import pick_device
-from tl_detection.distributed import Ranks, device_of_rank, from_first, on_all, process_group, ranks_of_environment
+from tl_detection.distributed import (
+    Ranks,
+    device_of_rank,
+    from_first,
+    is_of_lost_rank,
+    on_all,
+    process_group,
+    ranks_of_environment,
+)
 from tl_detection.fingerprint import RunFingerprint, require_same_run
 from tl_detection.run_dir import RunDir
 from tl_detection.tracking.tracker import Tracker, check_tracking
@@ -53,9 +61,10 @@ def train(config: RunConfig) -> RunDir:
             try:
                 tracker = _tracker(shown, run, data, fingerprint, ranks, resumed=False)
                 is_early = run_training(data, run, device, fingerprint, None, ranks, tracker)
-            except (TlError, RuntimeError):  # a rank that is lost is a RuntimeError until it is told
-                # Weights that do not fit, say: a run that never kept a step leaves nothing to look at.
-                if ranks.is_first and not run.last.exists() and not run.best.exists():
+            except (TlError, RuntimeError, ConnectionError) as error:
+                # Weights that do not fit, say, or a lost rank: a run that never kept a step leaves nothing to look at.
+                is_expected = isinstance(error, TlError) or is_of_lost_rank(error)
+                if is_expected and ranks.is_first and not run.last.exists() and not run.best.exists():
                     run.remove()
                 raise
         _end(run, data, tracker, is_early=is_early)

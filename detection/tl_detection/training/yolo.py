@@ -20,6 +20,7 @@ from tl_detection.checkpoint import Checkpoint
 from tl_detection.config import TrainConfig, YoloConfig
 from tl_detection.detector import Detector
 from tl_detection.detectors.yolo import YoloDetector, YoloNetwork, build_yolo, in_float32
+from tl_detection.training.anchors import network_boxes
 from tl_detection.training.data import TrainingData
 from tl_detection.training.learner import Losses
 from tl_detection.training.optimizers import class_weights, make_groups, make_optimizer
@@ -28,7 +29,6 @@ from tl_detection.training.yolo_ignore import ignoring_criterion
 from tl_detection.training.yolo_stages import freeze_stages, keep_frozen_norms, stage_of
 from tl_detection.training.yolo_start import (
     describe_yolo,
-    network_sizes,
     start_yolo,
 )
 from tl_detection.ultralytics_door import LOSS_GAINS, E2ELoss, MuSGD
@@ -58,7 +58,7 @@ def make_yolo_learner(data: TrainingData, device: torch.device, checkpoint: Chec
     description = checkpoint.model if checkpoint else describe_yolo(settings)
     network = build_yolo(description, len(data.label_space))
     if checkpoint is None:
-        sizes = network_sizes(data.train, settings.input.width_px, settings.input.height_px)
+        sizes = network_boxes(data.train, settings.input.width_px, settings.input.height_px)
         start_yolo(network, settings, data.label_space.names, sizes)
     freeze_stages(network, settings.frozen_stages)
     # A step of YOLO26n on two CPU cores takes a third less time in this layout.

@@ -16,8 +16,6 @@ import torch
 from numpy.typing import NDArray
 
 from tl_datasets.errors import ConfigError, WeightsError
-from tl_datasets.letterbox import place
-from tl_datasets.torch_dataset import LabelledFrames
 from tl_detection.checkpoint import load_checkpoint, transfer_state
 from tl_detection.config import YoloConfig
 from tl_detection.detectors.yolo_architecture import architecture_config
@@ -202,18 +200,6 @@ def _is_of_ultralytics(path: Path) -> bool:
             return any(b"cultralytics." in archive.read(name) for name in names)
     except (OSError, zipfile.BadZipFile):
         return False
-
-
-def network_sizes(frames: LabelledFrames, width_px: int, height_px: int) -> NDArray[np.float64]:
-    """Width and height of the boxes to learn, (N, 2) in network pixels before augmentation."""
-    table = frames.catalog.frames
-    scales = [
-        place(width, height, width_px, height_px).scale
-        for width, height in zip(table["width_px"], table["height_px"], strict=True)
-    ]
-    per_box = np.repeat(scales, np.diff(frames.catalog.offsets))
-    xyxy = frames.catalog.xyxy
-    return ((xyxy[:, 2:] - xyxy[:, :2]) * per_box[:, None])[frames.learned]
 
 
 @torch.no_grad()

@@ -28,7 +28,6 @@ from tl_detection.training.data import training_samples
 from tl_detection.training.faster_rcnn_ignore import honour_ignore_areas
 from tl_detection.training.faster_rcnn_start_check import check_faster_rcnn_start
 from tl_detection.training.yolo import prepare_loss
-from tl_detection.training.yolo_start import network_sizes
 from tl_detection.training.yolo_start_check import check_yolo_start
 
 # Nobody says what a green lamp of the drawn ones means, so each may be either of two classes.
@@ -143,8 +142,7 @@ def test_anchors_and_start_sizes_are_fitted_to_them_too(tmp_path, lamp_run_confi
     frames = labelled_frames(catalog, config.data.label_space)
     with_class = labelled_frames(catalog, LabelSpace.model_validate({"classes": {"light": {}}}))
     assert frames.learned.all() and not labelled_frames(catalog, AS_IGNORED).learned.all()
-    for sizes in (network_boxes, network_sizes):
-        assert np.array_equal(sizes(frames, 128, 64), sizes(with_class, 128, 64))
+    assert np.array_equal(network_boxes(frames, 128, 64), network_boxes(with_class, 128, 64))
 
 
 def test_the_start_check_counts_them_as_lights():
