@@ -224,14 +224,20 @@ class _Loop:
         """One step of the optimiser, and a checkpoint if one is due."""
         number = first // self.settings.accumulate
         self.learner.begin_step(epoch * len(self.batches) + first, epoch)
-        self.stepper.step(group, epoch, self._rate_factor(epoch, number), f"epoch {epoch + 1}, step {number + 1}")
+        is_due = self.stepper.step(
+            group,
+            epoch,
+            self._rate_factor(epoch, number),
+            f"epoch {epoch + 1}, step {number + 1}",
+            asks=self._wants_checkpoint(),
+        )
         self.position.batch = first + len(group)
         done = min(self.position.batch * self.settings.batch_size, self.batches.samples)
         if self.ranks.is_first:
             # Of several ranks each has a part; a person who watches needs no more than its size.
             loss = float(self.stepper.sums["loss"]) / self.stepper.steps * self.ranks.size
             show(done, self.batches.samples, f"loss {loss:.4g}")
-        if self.position.batch < len(self.batches) and self._checkpoint_is_due():
+        if is_due and self.position.batch < len(self.batches):
             self.position.seconds += time.monotonic() - started
             self._save_last(epoch - 1)
             self.position.seconds -= time.monotonic() - started
@@ -265,12 +271,10 @@ class _Loop:
                 "mend the files and go on with: tl train --resume RUN"
             )
 
-    def _checkpoint_is_due(self) -> bool:
+    def _wants_checkpoint(self) -> bool:
         minutes = self.settings.checkpoint_minutes
-        if minutes is None:
-            return False
         # The first rank's clock decides.
-        return from_first(lambda: time.monotonic() - self.saved_at >= 60 * minutes)
+        return self.ranks.is_first and minutes is not None and time.monotonic() - self.saved_at >= 60 * minutes
 
     # The end of an epoch.
 

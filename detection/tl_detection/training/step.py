@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 import logging
-import math
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -103,7 +102,7 @@ class Stepper:
         self.optimizer.zero_grad(set_to_none=True)
         self.micro_batch = min(gather(self.micro_batch))
 
-    def step(self, group: list[Share], epoch: int, factor: float, where: str) -> None:
+    def step(self, group: list[Share], epoch: int, factor: float, where: str, *, asks: bool = False) -> bool:
         """Learn from the batches of one step.
 
         Args:
@@ -111,6 +110,10 @@ class Stepper:
             epoch: 0-based.
             factor: On the highest learning rates.
             where: Epoch and step, for messages.
+            asks: This rank wants something to be done after the step.
+
+        Returns:
+            True, on every rank, if any rank asks. It travels with what the ranks tell each other anyway.
 
         Raises:
             TrainingError: A loss or the gradient is not finite; or there is no memory for a single frame.
@@ -124,9 +127,8 @@ class Stepper:
             except RuntimeError as error:
                 self._shrink(error, max(len(share.batch["frame_ids"]) for share in group))
         self.scaler.unscale_(self.optimizer)
-        largest = math.inf if self.settings.clip_norm is None else self.settings.clip_norm
-        norm = nn.utils.clip_grad_norm_(self.learner.network.parameters(), largest)
-        self._require_finite(finite, norm, group, where)
+        norm = self._clip_gradient()
+        is_asked = self._require_finite(finite, norm, group, where, asks=asks)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
@@ -135,6 +137,14 @@ class Stepper:
         for name, value in sums.items():
             self.sums[name] = self.sums[name] + value if name in self.sums else value
         self.steps += 1
+        return is_asked
+
+    def _clip_gradient(self) -> torch.Tensor:
+        """The norm of the gradient as it was."""
+        parameters = list(self.learner.network.parameters())
+        if self.settings.clip_norm is not None:
+            return nn.utils.clip_grad_norm_(parameters, self.settings.clip_norm)
+        return nn.utils.get_total_norm([each.grad for each in parameters if each.grad is not None])
 
     def sums_over_ranks(self) -> dict[str, float]:
         """The sum over the steps so far of each loss, joined over the ranks."""
@@ -225,15 +235,23 @@ class Stepper:
         )
 
     def _require_finite(
-        self, finite: list[tuple[torch.Tensor, Batch]], norm: torch.Tensor, group: list[Share], where: str
-    ) -> None:
+        self,
+        finite: list[tuple[torch.Tensor, Batch]],
+        norm: torch.Tensor,
+        group: list[Share],
+        where: str,
+        *,
+        asks: bool,
+    ) -> bool:
+        """Raise where a loss or the gradient is not finite on any rank; else say whether any rank asks."""
         flags = torch.stack([flag for flag, _ in finite])
         # With fp16 a gradient may be too large: the scaler skips such a step and lowers its scale.
         has_good_gradient = torch.isfinite(norm) | self.scaler.is_enabled()
-        faults = torch.stack([(~flags).sum(), (~has_good_gradient).long()]).to(torch.float32)
-        losses, gradients = sum_over_ranks(faults).tolist()
+        own_asks = torch.tensor(int(asks), device=flags.device)
+        counted = torch.stack([(~flags).sum(), (~has_good_gradient).long(), own_asks]).to(torch.float32)
+        losses, gradients, asking = sum_over_ranks(counted).tolist()
         if not losses and not gradients:
-            return
+            return bool(asking)
         batches = [batch for flag, batch in finite if not bool(flag)] if losses else [share.batch for share in group]
         own = [frame_id for batch in batches if batch.get("counts", True) for frame_id in batch["frame_ids"]]
         named = [frame_id for of_rank in gather(own) for frame_id in of_rank]

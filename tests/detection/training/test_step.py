@@ -191,6 +191,16 @@ def test_frozen_stages_stay(kind, run_config, tmp_path, start, caplog):
     assert moved and not any(name.startswith(first) for name in moved)
 
 
+def test_what_one_rank_asks_for_all_hear(make_stepper, monkeypatch):
+    """Each hears it with the sum over the ranks that every step has in any case."""
+    stepper, shares = make_stepper("faster_rcnn")
+    assert stepper.step(shares, 0, 1.0, "epoch 1, step 1") is False
+    assert stepper.step(shares, 0, 1.0, "epoch 1, step 2", asks=True) is True
+    others = torch.tensor([0.0, 0.0, 1.0])
+    monkeypatch.setattr("tl_detection.training.step.sum_over_ranks", lambda values: values + others)
+    assert stepper.step(shares, 0, 1.0, "epoch 1, step 3") is True
+
+
 def test_the_average_follows_the_weights(make_stepper):
     stepper, shares = make_stepper("faster_rcnn")
     stepper.ema = Ema(stepper.learner.network, 0.5, 10)
