@@ -18,6 +18,7 @@ from torch import nn
 from tl_datasets.errors import WeightsError
 from tl_detection.checkpoint import Checkpoint
 from tl_detection.training.ema import Ema
+from tl_detection.training.optimizers import align_state
 from tl_detection.training.stopping import BestEpoch
 
 
@@ -73,7 +74,7 @@ def restore_training_state(
     """Put everything back as it was, on the devices where it is now; the inverse of `training_state`.
 
     Args:
-        checkpoint: `last.pt`. The optimiser may go on in its tensors: let go of it afterwards.
+        checkpoint: `last.pt`.
         where: The run or file, named in errors.
         network: As it was built for the run; changed in place, as are the others.
         ema: Its average, if the run has one.
@@ -100,6 +101,7 @@ def restore_training_state(
             network.load_state_dict(checkpoint.state)
         # Buffers come to the device and type of their parameters.
         optimizer.load_state_dict(training["optimizer"])
+        align_state(optimizer)
         # Empty from a run without fp16.
         if training["scaler"]:
             scaler.load_state_dict(training["scaler"])

@@ -16,7 +16,9 @@ from torch import nn
 from tl_datasets.errors import WeightsError
 from tl_datasets.label_space import LabelSpace
 from tl_detection.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from tl_detection.config import TrainConfig
 from tl_detection.training.ema import Ema
+from tl_detection.training.optimizers import align_state, make_optimizer
 from tl_detection.training.state import (
     random_states,
     restore_random_states,
@@ -140,6 +142,36 @@ def test_a_run_that_goes_on_gives_the_same_bits(optimizer, ema, tmp_path):
         assert resumed.ema.updates == straight.ema.updates == 7
         assert bits(resumed.ema.model.state_dict()) == bits(straight.ema.model.state_dict())
     assert bits(random_states()) != bits(make(0) and random_states())  # the comparison can fail
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize("kind", ["sgd", "adamw"])
+def test_what_is_remembered_lies_as_its_parameter_does(kind):
+    """Else a fused step takes the momentum of one weight for another, and says nothing."""
+
+    def step(parameter, optimizer, seed):
+        torch.manual_seed(seed)
+        parameter.grad = torch.randn(8, 4, 3, 3).to(memory_format=torch.channels_last)
+        optimizer.step()
+
+    def make_pair():
+        torch.manual_seed(0)
+        parameter = torch.nn.Parameter(torch.randn(8, 4, 3, 3).to(memory_format=torch.channels_last))
+        return parameter, make_optimizer([{"params": [parameter]}], TrainConfig(optimizer=kind, lr=0.1))
+
+    straight, optimizer = make_pair()
+    other, resumed = make_pair()
+    step(straight, optimizer, 1)
+    kept = copy.deepcopy(optimizer.state_dict())
+    for values in kept["state"].values():
+        values |= {name: value.contiguous() for name, value in values.items()}
+    resumed.load_state_dict(kept)
+    align_state(resumed)
+    other.data.copy_(straight.data)
+    step(straight, optimizer, 2)
+    step(other, resumed, 2)
+    assert torch.equal(straight, other)
+    assert not straight.is_contiguous()
 
 
 def test_full_precision_and_no_double(tmp_path):
