@@ -101,17 +101,18 @@ class _Normalise(torch.autograd.Function):
         joint_mean = (means * shares).sum(0)
         joint_variance = ((variances + (means - joint_mean) ** 2) * shares).sum(0)
         scale = torch.rsqrt(joint_variance + eps)
-        normed = (values - joint_mean[:, None, None]) * scale[:, None, None]
-        ctx.save_for_backward(normed, weight, scale, total)
+        # The images as they came, in half precision it may be: what is normed is made again for the gradient.
+        ctx.save_for_backward(images, weight, joint_mean, scale, total)
         ctx.counts = counts
-        output = (normed * weight[:, None, None] + bias[:, None, None]).to(images.dtype)
+        output = (_norm(values, joint_mean, scale) * weight[:, None, None] + bias[:, None, None]).to(images.dtype)
         ctx.mark_non_differentiable(joint_mean, joint_variance, total)
         return output.contiguous(memory_format=_layout(images)), joint_mean, joint_variance, total
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        normed, weight, scale, total = ctx.saved_tensors
-        gradient = gradients[0].to(normed.dtype)
+        images, weight, mean, scale, total = ctx.saved_tensors
+        normed = _norm(images.to(scale.dtype), mean, scale)
+        gradient = gradients[0].to(scale.dtype)
         to_bias = gradient.sum((0, 2, 3))
         to_weight = (gradient * normed).sum((0, 2, 3))
         # Every rank's samples moved the statistics, so what all ranks' outputs say comes back to each.
@@ -124,6 +125,10 @@ class _Normalise(torch.autograd.Function):
         to_images = to_images * (weight * scale)[:, None, None]
         layout = _layout(gradients[0])
         return to_images.to(gradients[0].dtype).contiguous(memory_format=layout), to_weight, to_bias, None, None, None
+
+
+def _norm(values: torch.Tensor, mean: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    return (values - mean[:, None, None]) * scale[:, None, None]
 
 
 def _layout(images: torch.Tensor) -> torch.memory_format:

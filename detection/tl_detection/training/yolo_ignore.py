@@ -67,7 +67,7 @@ class IgnoringLoss(v8DetectionLoss):
         self.sets = batch["candidates"].to(self.device) if "candidates" in batch else None
         strides: Any = self.stride
         cells = [level.shape[2] * level.shape[3] for level in preds["feats"]]
-        self.cell_px = torch.repeat_interleave(strides.cpu(), torch.tensor(cells)).to(self.device)
+        self.cell_px = torch.cat([side.expand(count) for side, count in zip(strides, cells, strict=True)])
         assigned, loss, items = super().get_assigned_targets_and_loss(preds, batch, **assign_kwargs)
         # The inherited loss is divided by this rank's sum of target scores, of which 1 is the least.
         own, counts = self.target_sum, float(batch.get("counts", True))
