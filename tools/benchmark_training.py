@@ -49,7 +49,7 @@ from torch.utils.data import DataLoader, Dataset
 from tl_datasets.catalog import Catalog
 from tl_datasets.config import load_config
 from tl_datasets.convert import convert
-from tl_datasets.errors import DataError, TlError
+from tl_datasets.errors import DataError
 from tl_datasets.letterbox import PAD_VALUE, place
 from tl_datasets.torch_dataset import LabelledFrames, labelled_frames, make_loader
 from tl_detection.config import RunConfig, YoloConfig, load_run_config
@@ -258,13 +258,6 @@ def _jobs(options: argparse.Namespace, other: str, *, can_bf16: bool) -> Iterato
 
 def take_turn(job: Job, setting: Setting) -> Turn:
     """Train until enough batches were timed; runs in a process of its own."""
-    try:
-        return _take_turn(job, setting)
-    except TlError as error:  # as it stands it does not pass to the other process
-        raise RuntimeError(f"{job}: {error}") from None
-
-
-def _take_turn(job: Job, setting: Setting) -> Turn:
     torch.set_num_threads(setting.threads)
     overrides = list(setting.overrides)
     if job.augmentation == "off":

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import reprlib
 from pathlib import Path
+from typing import Any
 
 # How a file begins that Git LFS has not fetched.
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
@@ -44,6 +45,10 @@ class TlError(Exception):
     def __str__(self) -> str:
         """The message in one line that any terminal can print, whatever a file name or a value holds."""
         return printable(" ".join(super().__str__().splitlines()))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """An error passes from one process to another as it is, whatever it was made from."""
+        return _remade, (type(self), self.args, vars(self))
 
 
 class UsageError(TlError):
@@ -93,3 +98,9 @@ class WeightsError(TlError):
 
 class TrainingError(TlError):
     """Training cannot go on."""
+
+
+def _remade(kind: type[TlError], args: tuple[object, ...], values: dict[str, Any]) -> TlError:
+    error = kind.__new__(kind, *args)
+    vars(error).update(values)
+    return error
