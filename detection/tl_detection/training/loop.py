@@ -354,6 +354,7 @@ class _Loop:
             "broken": self._all_broken(),
             "seconds": position.seconds,
             "micro_batch": stepper.micro_batch,
+            "asked_micro_batch": self.settings.micro_batch,
         }
 
         def save() -> None:
@@ -391,7 +392,9 @@ class _Loop:
             best=self.best,
         )
         self.position = Position(epoch=kept["epoch"], seen=self._nothing_seen(), batch=kept["batch"])
-        self.stepper.micro_batch = min(self.stepper.micro_batch, kept["micro_batch"])
+        # What was found to fit holds until another size is asked for.
+        if kept.get("asked_micro_batch") == self.settings.micro_batch:
+            self.stepper.micro_batch = kept["micro_batch"]
         self.position.seconds = kept["seconds"]
         self.stepper.restore_losses(kept["losses"], kept["steps"])
         if self.ranks.is_first:  # what all ranks saw; sums over the ranks must have it once

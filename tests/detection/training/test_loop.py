@@ -16,6 +16,7 @@ from tl_detection.evaluation.readings import Reading
 from tl_detection.run_dir import RunDir
 from tl_detection.training import loop
 from tl_detection.training.data import TrainingData, prepare_data
+from tl_detection.training.faster_rcnn import FasterRcnnLosses
 from tl_detection.training.train import resume, run_training
 
 KINDS = pytest.mark.parametrize("kind", ["yolo", "faster_rcnn"])
@@ -69,6 +70,32 @@ def test_a_run_killed_inside_an_epoch_ends_as_if_it_had_not_been(kind, tmp_path,
     same_state(straight, broken)
     with pytest.raises(WeightsError, match="has finished after 3 epochs"):
         resume(broken.path)
+
+
+@pytest.mark.parametrize(("words", "at_once"), [([], 1), (["train.micro_batch=2"], 2)])
+def test_a_size_that_fits_is_remembered_until_another_is_asked_for(
+    words, at_once, tmp_path, run_config, start, monkeypatch
+):
+    config = run_config(tmp_path, "faster_rcnn", frames=4, epochs=2, batch_size=2, lr=1e-4)
+    run = RunDir.create(config)
+    forward, save = FasterRcnnLosses.forward, RunDir.save_last
+
+    def small_memory(self, batch, epoch):
+        if len(batch["frame_ids"]) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+        return forward(self, batch, epoch)
+
+    def killed(self, checkpoint):
+        save(self, checkpoint)
+        if checkpoint.meta["epoch"] == 0:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(FasterRcnnLosses, "forward", small_memory)
+        patch.setattr(RunDir, "save_last", killed)
+        run_training(prepare_data(config), run, CPU)
+    resume(run.path, words)
+    assert [row["micro_batch"] for row in rows_of(run)] == [1, at_once]
 
 
 def test_a_setting_that_changes_the_result_is_refused_on_resume(tmp_path, run_config, start):
