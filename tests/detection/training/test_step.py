@@ -108,6 +108,26 @@ def test_memory_that_runs_out_is_answered_with_smaller_pieces(make_stepper, capl
     assert stepper.mean_losses()["loss"] == pytest.approx(plain.mean_losses()["loss"], rel=1e-5)
 
 
+def test_what_was_learned_before_memory_ran_out_counts_once(make_stepper):
+    stepper, shares = make_stepper("faster_rcnn", micro_batch=3)
+    plain, _ = make_stepper("faster_rcnn", micro_batch=3)
+    calls, forward = [], stepper.learner.losses.forward
+
+    def filled_memory(batch, epoch):
+        calls.append(len(batch["frame_ids"]))
+        if len(calls) == 2:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+        return forward(batch, epoch)
+
+    stepper.learner.losses.forward = filled_memory
+    for each in (stepper, plain):
+        each.step(shares, 0, 1.0, "epoch 1, step 1")
+    assert calls == [3, 3, 2, 2, 2]
+    for one, other in zip(stepper.learner.network.parameters(), plain.learner.network.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+    assert stepper.mean_losses()["loss"] == pytest.approx(plain.mean_losses()["loss"], rel=1e-5)
+
+
 def test_memory_that_does_not_suffice_for_a_frame(make_stepper):
     stepper, shares = make_stepper("faster_rcnn")
 
