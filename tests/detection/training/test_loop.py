@@ -214,10 +214,10 @@ def test_a_killed_loader_process_is_told(tmp_path, run_config, start, monkeypatc
 
     step = loop.Stepper.step
 
-    def kill(self, *args):
+    def kill(self, *args, **words):
         for child in torch.multiprocessing.active_children():
             os.kill(child.pid, signal.SIGKILL)
-        step(self, *args)
+        return step(self, *args, **words)
 
     monkeypatch.setattr(loop.Stepper, "step", kill)
     config = run_config(tmp_path, "faster_rcnn", frames=8, epochs=3, batch_size=2, workers=1)
