@@ -12,6 +12,7 @@ from tl_datasets.torch_dataset import make_loader
 from tl_detection.distributed import Ranks
 from tl_detection.training.data import prepare_data
 from tl_detection.training.ema import Ema
+from tl_detection.training.faster_rcnn_ignore import SeededSampler
 from tl_detection.training.seeds import seed_everything
 from tl_detection.training.step import Share, Stepper, is_out_of_memory, take
 from tl_detection.training.train import make_learner
@@ -192,6 +193,40 @@ def test_class_weights_reach_the_loss(make_stepper):
         assert sums[1][classes] > sums[0][classes] * 1.1
         others = set(sums[0]) - {classes, "loss"}
         assert all(sums[1][name] == pytest.approx(sums[0][name]) for name in others)
+
+
+def test_each_stage_is_shared_by_its_own_samples(make_stepper, monkeypatch):
+    """Other ranks have as many samples for the proposals, and three times as many for the box head."""
+    found = {}
+    for name, join in (("alone", lambda own: own), ("shared", lambda own: own * torch.tensor([2.0, 4.0]))):
+        stepper, (share,) = make_stepper("faster_rcnn")
+        monkeypatch.setattr("tl_detection.training.faster_rcnn.sum_over_ranks", join)
+        parts = stepper.learner.losses(share.batch, 0)
+        found[name] = {part: float(value.detach()) for part, value in parts.items()}
+    ratios = {part: found["alone"][part] / found["shared"][part] for part in found["alone"] if part != "loss"}
+    of_stage = {"objectness": 2.0, "rpn_box_reg": 2.0, "classifier": 4.0, "box_reg": 4.0}
+    assert ratios == pytest.approx(of_stage, rel=1e-5)
+
+
+def test_what_is_learned_from_is_drawn_anew_in_each_epoch_and_for_each_repeat(make_stepper, monkeypatch):
+    stepper, (share,) = make_stepper("faster_rcnn")
+    seeds, choose = [], SeededSampler._choose
+
+    def spy(self, labels, seed):
+        seeds.append(seed)
+        return choose(self, labels, seed)
+
+    monkeypatch.setattr(SeededSampler, "_choose", spy)
+    again = {**share.batch, "occurrence": [number + 1 for number in share.batch["occurrence"]]}
+    drawn = []
+    for batch, epoch in ((share.batch, 0), (share.batch, 1), (again, 0), (share.batch, 0)):
+        seeds.clear()
+        stepper.learner.losses(batch, epoch)
+        drawn.append(list(seeds))
+    assert drawn[3] == drawn[0]
+    first, next_epoch, repeat = (set(each) for each in drawn[:3])
+    assert len(first) == 2 * len(share.batch["frame_ids"])  # both stages of every frame
+    assert not first & next_epoch and not first & repeat
 
 
 @pytest.mark.parametrize("kind", ["yolo", "faster_rcnn"])
