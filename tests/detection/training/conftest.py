@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -53,3 +54,21 @@ def start() -> Callable[..., RunDir]:
         return run
 
     return begin
+
+
+@pytest.fixture
+def remembered(monkeypatch) -> Callable[[ModuleType, str], list[Any]]:
+    """`remembered(module, name)`: whatever a function of a module gives from now on, in a list."""
+
+    def watch(module: ModuleType, name: str) -> list[Any]:
+        given: list[Any] = []
+        original = getattr(module, name)
+
+        def remember(*args: Any, **kwargs: Any) -> Any:
+            given.append(original(*args, **kwargs))
+            return given[-1]
+
+        monkeypatch.setattr(module, name, remember)
+        return given
+
+    return watch

@@ -51,16 +51,8 @@ def without_class(config: RunConfig) -> RunConfig:
     ("kind", "module", "asked"),
     [("yolo", yolo_ignore, "join_candidates"), ("faster_rcnn", faster_rcnn_ignore, "box_head_losses")],
 )
-def test_a_run_learns_from_them_and_counts_them(kind, module, asked, tmp_path, run_config, start, monkeypatch, caplog):
-    losses = []
-
-    def remember(*args, **kwargs):
-        found = original(*args, **kwargs)
-        losses.append(found)
-        return found
-
-    original = getattr(module, asked)
-    monkeypatch.setattr(module, asked, remember)
+def test_a_run_learns_from_them_and_counts_them(kind, module, asked, tmp_path, run_config, start, remembered, caplog):
+    losses = remembered(module, asked)
     config = without_class(run_config(tmp_path, kind, frames=4, epochs=1, batch_size=2))
     caplog.set_level(logging.INFO)
     run = start(config)

@@ -15,16 +15,8 @@ from tl_detection.training import faster_rcnn_ignore, yolo_ignore
     ("kind", "module", "asked"),
     [("yolo", yolo_ignore, "sees_area"), ("faster_rcnn", faster_rcnn_ignore, "is_of_area")],
 )
-def test_a_run_with_ignored_lights(kind, module, asked, tmp_path, run_config, start, monkeypatch, caplog):
-    areas = []
-
-    def remember(*args, **kwargs):
-        found = original(*args, **kwargs)
-        areas.append(found)
-        return found
-
-    original = getattr(module, asked)
-    monkeypatch.setattr(module, asked, remember)
+def test_a_run_with_ignored_lights(kind, module, asked, tmp_path, run_config, start, remembered, caplog):
+    areas = remembered(module, asked)
     config = run_config(tmp_path, kind, frames=4, epochs=1, batch_size=2)
     red_only = {"classes": {"red": {"state": "red"}}, "ignore": [{"state": "green"}]}
     changes = {"data": {**config.data.model_dump(), "label_space": red_only}}
