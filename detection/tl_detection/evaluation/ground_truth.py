@@ -29,7 +29,10 @@ class GroundTruth:
         names: Class names by id.
         means_stop: Per class, true where each state that it stands for is red or red_yellow.
         means_go: Per class, true where the state that it stands for is green.
+        states: Per class, the states that it stands for; empty where it asks for none.
         frame_ids: (F,) ids in catalog order.
+        frames: (F rows) the frames table of the catalog.
+        boxes: (N rows) the annotations table of the catalog, a row per object or ignore area.
         rows: (F,) row of each frame in the catalog that it was made from.
         conditions: Column of `SLICE_COLUMNS` -> (F,) values, None = the source does not say.
         offsets: (F + 1,) the boxes of frame i are offsets[i] to offsets[i + 1].
@@ -43,7 +46,10 @@ class GroundTruth:
     names: tuple[str, ...]
     means_stop: tuple[bool, ...]
     means_go: tuple[bool, ...]
+    states: tuple[tuple[str, ...], ...]
     frame_ids: tuple[str, ...]
+    frames: pl.DataFrame
+    boxes: pl.DataFrame
     rows: NDArray[np.int64]
     conditions: Mapping[str, tuple[str | None, ...]]
     offsets: NDArray[np.int64]
@@ -84,14 +90,18 @@ def ground_truth_from_catalog(catalog: Catalog, label_space: LabelSpace) -> Grou
 
     box_frame = np.repeat(np.arange(len(catalog)), np.diff(catalog.offsets))
     box_keep = keep[box_frame]
-    class_id, is_ignored = label_space.assign(catalog.annotations.filter(pl.Series(box_keep)))
+    annotations = catalog.annotations.filter(pl.Series(box_keep))
+    class_id, is_ignored = label_space.assign(annotations)
     not_dropped = class_id != DROP
     counts = np.bincount(box_frame[box_keep][not_dropped], minlength=len(catalog))[rows]
     return GroundTruth(
         names=label_space.names,
         means_stop=_means(label_space, {State.RED, State.RED_YELLOW}),
         means_go=_means(label_space, {State.GREEN}),
+        states=tuple(tuple(str(word) for word in rule.state or () if word) for rule in label_space.classes.values()),
         frame_ids=tuple(frames["frame_id"].to_list()),
+        frames=frames,
+        boxes=annotations.filter(pl.Series(not_dropped)),
         rows=rows,
         conditions={column: tuple(frames[column].to_list()) for column in SLICE_COLUMNS},
         offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),

@@ -20,6 +20,7 @@ import numpy as np
 from tl_datasets.errors import DataError
 from tl_datasets.label_space import IGNORE_ANY
 from tl_detection.detector import Detections
+from tl_detection.evaluation.detection_table import DetectionTable
 from tl_detection.evaluation.ground_truth import GroundTruth
 from tl_detection.evaluation.pairs import (
     BoolArray,
@@ -30,7 +31,7 @@ from tl_detection.evaluation.pairs import (
     overlapping,
     rank_in_group,
 )
-from tl_detection.evaluation.protocol import COCO, CocoProtocol
+from tl_detection.evaluation.protocol import COCO, OPERATING_IOU, CocoProtocol
 from tl_detection.evaluation.stop_lights import StopPairs, find_stop_pairs
 
 # COCO compares with min(threshold, this), so that a perfect overlap survives rounding.
@@ -45,10 +46,14 @@ class Matched:
         ground_truth: What the detections were judged against.
         protocol: The rules.
         frame_index: (D,) frame of each detection.
+        class_id: (D,) its class.
         score: (D,) its score.
+        xyxy: (D, 4) its box in pixels.
         rank: (D,) its position by score among the detections of its frame and class, from 0.
         is_match: (areas, thresholds, D) true where it found an object or ignore area.
         is_ignored: (areas, thresholds, D) true where it counts neither as right nor as wrong.
+        object_index: (D,) the object or ignore area that it found at `OPERATING_IOU` among those of every size, as a
+            position in the ground truth; -1 = none.
         class_offsets: (classes + 1,) the detections of class c are class_offsets[c] to class_offsets[c + 1].
         beyond_limit: (F,) detections that were left out because their frame and class already had the maximum.
         stop_pairs: Detections of any class on objects that mean stop.
@@ -57,31 +62,16 @@ class Matched:
     ground_truth: GroundTruth
     protocol: CocoProtocol
     frame_index: IntArray
-    score: FloatArray
-    rank: IntArray
-    is_match: BoolArray
-    is_ignored: BoolArray
-    class_offsets: IntArray
-    beyond_limit: IntArray
-    stop_pairs: StopPairs
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Table:
-    """All detections as columns."""
-
-    frame_index: IntArray
     class_id: IntArray
     score: FloatArray
     xyxy: FloatArray
-
-    def take(self, which: IntArray | BoolArray) -> _Table:
-        return _Table(
-            frame_index=self.frame_index[which],
-            class_id=self.class_id[which],
-            score=self.score[which],
-            xyxy=self.xyxy[which],
-        )
+    rank: IntArray
+    is_match: BoolArray
+    is_ignored: BoolArray
+    object_index: IntArray
+    class_offsets: IntArray
+    beyond_limit: IntArray
+    stop_pairs: StopPairs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,17 +79,20 @@ class _Targets:
     """Objects and ignore areas, ordered by group (class and frame); an ignore area of every class occurs in each."""
 
     group: IntArray
+    box: IntArray  # position in the ground truth
     xyxy: FloatArray
     is_crowd: BoolArray
     is_ignored: BoolArray  # (areas, G)
 
 
-def match(ground_truth: GroundTruth, detections: Sequence[Detections], protocol: CocoProtocol = COCO) -> Matched:
+def match(
+    ground_truth: GroundTruth, detections: Sequence[Detections] | DetectionTable, protocol: CocoProtocol = COCO
+) -> Matched:
     """Decide for every detection what it found.
 
     Args:
         ground_truth: F frames.
-        detections: F results in the order of `ground_truth.frame_ids`.
+        detections: F results in the order of `ground_truth.frame_ids`, or all of them as one table.
         protocol: The rules.
 
     Raises:
@@ -115,7 +108,7 @@ def match(ground_truth: GroundTruth, detections: Sequence[Detections], protocol:
     beyond_limit = np.bincount(table.frame_index[~keep], minlength=n_frames)
     table, group, rank = table.take(keep), group[keep], rank[keep]
 
-    is_match, is_ignored = _choose(group, table.xyxy, _targets(ground_truth, protocol), protocol)
+    is_match, is_ignored, object_index = _choose(group, table.xyxy, _targets(ground_truth, protocol), protocol)
     box_area = area_px2(table.xyxy)
     for index, area in enumerate(protocol.area_ranges):
         is_ignored[index] |= ~is_match[index] & ~area.holds(box_area)
@@ -123,39 +116,36 @@ def match(ground_truth: GroundTruth, detections: Sequence[Detections], protocol:
         ground_truth=ground_truth,
         protocol=protocol,
         frame_index=table.frame_index,
+        class_id=table.class_id,
         score=table.score,
+        xyxy=table.xyxy,
         rank=rank,
         is_match=is_match,
         is_ignored=is_ignored,
+        object_index=object_index,
         class_offsets=np.searchsorted(table.class_id, np.arange(n_classes + 1)),
         beyond_limit=beyond_limit,
         stop_pairs=find_stop_pairs(ground_truth, table.frame_index, table.class_id, table.score, table.xyxy),
     )
 
 
-def _table(ground_truth: GroundTruth, detections: Sequence[Detections]) -> _Table:
-    if len(detections) != len(ground_truth):
-        raise DataError(
-            f"evaluation: {len(detections)} results for {len(ground_truth)} frames; expected one per frame, "
-            "in the order of the frames"
-        )
-    # The empty result in front gives the columns their types and shapes when there is no frame at all.
-    parts = [Detections.empty(), *detections]
-    table = _Table(
-        frame_index=np.repeat(np.arange(-1, len(detections)), [len(item) for item in parts]),
-        class_id=np.concatenate([item.class_id for item in parts]),
-        score=np.concatenate([item.score for item in parts]).astype(np.float64),
-        xyxy=np.concatenate([item.xyxy for item in parts]).astype(np.float64),
-    )
+def _table(ground_truth: GroundTruth, detections: Sequence[Detections] | DetectionTable) -> DetectionTable:
+    if not isinstance(detections, DetectionTable):
+        if len(detections) != len(ground_truth):
+            raise DataError(
+                f"evaluation: {len(detections)} results for {len(ground_truth)} frames; expected one per frame, "
+                "in the order of the frames"
+            )
+        detections = DetectionTable.of(detections)
     n_classes = len(ground_truth.names)
-    if table.class_id.max(initial=0) >= n_classes:
-        worst = int(table.class_id.argmax())
+    if detections.class_id.max(initial=0) >= n_classes:
+        worst = int(detections.class_id.argmax())
         raise DataError(
-            f"frame {ground_truth.frame_ids[table.frame_index[worst]]}: a detection has class id "
-            f"{table.class_id[worst]}, the label space has {n_classes} classes (0 to {n_classes - 1}); "
+            f"frame {ground_truth.frame_ids[detections.frame_index[worst]]}: a detection has class id "
+            f"{detections.class_id[worst]}, the label space has {n_classes} classes (0 to {n_classes - 1}); "
             "class ids begin at 0"
         )
-    return table
+    return detections
 
 
 def _targets(ground_truth: GroundTruth, protocol: CocoProtocol) -> _Targets:
@@ -169,17 +159,24 @@ def _targets(ground_truth: GroundTruth, protocol: CocoProtocol) -> _Targets:
     xyxy, is_crowd = ground_truth.xyxy[box], ground_truth.is_ignored[box]
     box_area = area_px2(xyxy)
     is_ignored = np.stack([is_crowd | ~area.holds(box_area) for area in protocol.area_ranges])
-    return _Targets(group=group, xyxy=xyxy, is_crowd=is_crowd, is_ignored=is_ignored)
+    return _Targets(group=group, box=box, xyxy=xyxy, is_crowd=is_crowd, is_ignored=is_ignored)
 
 
 def _choose(
     group: IntArray, xyxy: FloatArray, targets: _Targets, protocol: CocoProtocol
-) -> tuple[BoolArray, BoolArray]:
-    """Let detections choose in order of score; (areas, thresholds, D) has chosen, and has chosen something ignored."""
+) -> tuple[BoolArray, BoolArray, IntArray]:
+    """Let detections choose in order of score.
+
+    Returns:
+        (areas, thresholds, D) has chosen; (areas, thresholds, D) has chosen something ignored; (D,) what it has chosen
+        at the operating threshold in the first area range, as a position in the ground truth, or -1.
+    """
     thresholds = np.minimum(protocol.iou_thresholds, _LARGEST_THRESHOLD)
     shape = (len(protocol.area_ranges), len(thresholds))
     is_match = np.zeros((*shape, len(group)), np.bool_)
     is_ignored = np.zeros_like(is_match)
+    object_index = np.full(len(group), -1, np.int64)
+    operating_level = protocol.threshold_index(OPERATING_IOU)
     is_taken = np.zeros((*shape, len(targets.group)), np.bool_)
 
     start, stop = group_bounds(targets.group, group)
@@ -209,4 +206,6 @@ def _choose(
         chosen_by = pair_detection[segment[choosers]]
         is_match[areas, levels, chosen_by] = True
         is_ignored[areas, levels, chosen_by] = target_ignored[areas, choice]
-    return is_match, is_ignored
+        of_operating = (areas == 0) & (levels == operating_level)
+        object_index[chosen_by[of_operating]] = targets.box[pair_target[choice[of_operating]]]
+    return is_match, is_ignored, object_index

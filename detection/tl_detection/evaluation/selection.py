@@ -1,0 +1,39 @@
+"""`Selection`: the part of matched records that a slice speaks of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tl_detection.evaluation.matching import Matched
+from tl_detection.evaluation.pairs import BoolArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Frames, objects and detections that count.
+
+    Attributes:
+        frames: (F,) frames that belong to the slice.
+        objects: (N,) objects, not ignore areas, that are to be found. What lies in the frames and is not chosen is
+            neither to be found nor wrong to be found.
+        detections: (D,) detections, in the order of the records, that count as wrong if they find nothing.
+    """
+
+    frames: BoolArray
+    objects: BoolArray
+    detections: BoolArray
+
+    @staticmethod
+    def of_frames(matched: Matched, frames: BoolArray) -> Selection:
+        """Everything in some frames.
+
+        Args:
+            matched: Records of F frames.
+            frames: (F,) the frames.
+        """
+        truth = matched.ground_truth
+        return Selection(
+            frames=frames,
+            objects=frames[truth.frame_index] & ~truth.is_ignored,
+            detections=frames[matched.frame_index],
+        )

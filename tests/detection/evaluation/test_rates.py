@@ -1,0 +1,42 @@
+"""Rates: counts of things by sequence, and their interval."""
+
+import numpy as np
+import pytest
+
+from tl_detection.evaluation.intervals import LEAST_SEQUENCES, score_of_each
+from tl_detection.evaluation.matching import match
+from tl_detection.evaluation.rates import measure_rate
+from tl_detection.evaluation.replicates import draw_replicates, sequence_numbers
+from tl_detection.evaluation.selection import Selection
+
+
+def test_recall_as_a_rate_is_recall_and_its_interval(random_problem):
+    problem = random_problem(3)
+    truth = problem.ground_truth
+    matched = match(truth, problem.detections)
+    replicates = draw_replicates(sequence_numbers(truth))
+    selection = Selection.of_frames(matched, np.ones(len(truth), np.bool_))
+    is_red = selection.objects & (truth.class_id == 0)
+    red = matched.class_id == 0
+    right = red & (matched.object_index >= 0) & ~matched.is_ignored[0, 0]
+    found = measure_rate(replicates, matched.frame_index[right], truth.frame_index[is_red], per=1000)
+    expected = score_of_each(matched, replicates, "recall", class_id=0, operating_scores=[0.0] * 4)
+    assert found.value == pytest.approx(1000 * right.sum() / is_red.sum())
+    assert (found.part, found.whole) == (right.sum(), is_red.sum())
+    assert [found.low, found.high] == pytest.approx(1000 * np.nanquantile(expected, [0.025, 0.975]))
+
+
+def test_nothing_to_count_among_gives_no_value(random_problem):
+    replicates = draw_replicates(sequence_numbers(random_problem(3).ground_truth))
+    nothing = np.zeros(0, np.int64)
+    found = measure_rate(replicates, nothing, nothing)
+    assert (found.value, found.low, found.high, found.part, found.whole, found.sequences) == (None, None, None, 0, 0, 0)
+
+
+def test_few_sequences_give_a_value_and_no_interval():
+    replicates = draw_replicates(np.arange(LEAST_SEQUENCES))
+    frames = np.arange(LEAST_SEQUENCES - 1)
+    few = measure_rate(replicates, frames[:1], frames)
+    enough = measure_rate(replicates, frames[:1], np.arange(LEAST_SEQUENCES))
+    assert (few.value, few.low, few.sequences) == (1 / len(frames), None, LEAST_SEQUENCES - 1)
+    assert enough.low is not None and enough.high is not None and enough.low <= 1 / LEAST_SEQUENCES <= enough.high
