@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from tl_detection import dataset_cli
+from tl_detection import dataset_cli, evaluation_cli
 from tl_detection.dataset_cli import add_command
 
 _EPILOG = """\
@@ -61,11 +61,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGTERM, _end)
 
     from tl_datasets.errors import TlError, UsageError
-    from tl_detection import commands, dataset_commands
+    from tl_detection import commands, dataset_commands, evaluation_commands
 
+    name = f"run_{options.command}"
     try:
-        module = commands if hasattr(commands, f"run_{options.command}") else dataset_commands
-        return getattr(module, f"run_{options.command}")(options)
+        run = next(vars(each)[name] for each in (commands, dataset_commands, evaluation_commands) if name in vars(each))
+        return run(options)
     except UsageError as error:
         print(f"tl {options.command}: {error}", file=sys.stderr)
         return 2
@@ -115,8 +116,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_config(commands)
     _add_augment(commands)
     _add_lint(commands)
-    _add_evaluate(commands)
-    _add_robustness(commands)
+    evaluation_cli.add_commands(commands)
     _add_export(commands)
     _add_detect(commands)
     return parser
@@ -210,57 +210,6 @@ def _add_lint(commands) -> None:
     parser.add_argument("--draws", type=int, metavar="N", help="random draws per lamp (default: augment.lint)")
     parser.add_argument("--seed", type=int, help="of lamps and draws (default: train.seed, or 0)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder to make for lint.json, lint.md, lint.html")
-
-
-def _add_evaluate(commands) -> None:
-    parser = add_command(
-        commands,
-        "evaluate",
-        "score a detector, or predictions in COCO form, overall and per condition",
-        "tl evaluate model.onnx --catalog catalogs/bdd --split val --by weather,scene,time_of_day --out scores/",
-    )
-    parser.add_argument("model", type=Path, help="run folder, .pt, .onnx, or predictions .json")
-    parser.add_argument("--catalog", type=Path, required=True)
-    parser.add_argument("--split", help="score this part only, such as val")
-    parser.add_argument("--where", metavar="FILTER", help="score these frames only, such as 'weather == \"rainy\"'")
-    parser.add_argument("--by", default="weather,scene,time_of_day", help="conditions, products as weather*time_of_day")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for report.json, report.md, predictions.json")
-    parser.add_argument(
-        "--label-space",
-        type=Path,
-        metavar="FILE",
-        help="for predictions: YAML with the classes, or a run configuration",
-    )
-    parser.add_argument(
-        "--coco", type=Path, metavar="FILE", help="for predictions: the COCO file that defines their ids"
-    )
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
-
-
-def _add_robustness(commands) -> None:
-    parser = add_command(
-        commands,
-        "robustness",
-        "score a detector on corrupted frames: what noise, blur, weather and night leave of its score",
-        "tl robustness runs/dtld_yolo/TIME --catalog catalogs/dtld --split val --severities 1,3,5 --out robust/",
-    )
-    parser.add_argument("model", type=Path, help="run folder, .pt or .onnx")
-    parser.add_argument("--catalog", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for robustness.json, .md, .svg")
-    parser.add_argument("--split", help="score this part only, such as val")
-    parser.add_argument("--where", metavar="FILTER", help="score these frames only, such as 'weather == \"clear\"'")
-    parser.add_argument(
-        "--corruptions",
-        default="standard,weather",
-        metavar="NAMES",
-        help="sets or names, such as standard, glass_blur or weather.fog (default standard,weather)",
-    )
-    parser.add_argument("--severities", default="1,2,3,4,5", help="of 1 to 5 (default 1,2,3,4,5)")
-    parser.add_argument("--frames", type=int, metavar="N", help="N frames, evenly spread (default: all)")
-    parser.add_argument("--seed", type=int, default=0, help="of frames and corruptions (default 0)")
-    parser.add_argument("--by", default="", help="conditions, such as weather,time_of_day (default none)")
-    parser.add_argument("--workers", type=int, metavar="N", help="threads that make images (default: one per core)")
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
 
 
 def _add_export(commands) -> None:

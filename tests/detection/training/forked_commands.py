@@ -11,7 +11,7 @@ import json
 import os
 import sys
 
-from tl_detection import commands, dataset_commands  # noqa: F401
+from tl_detection import commands, dataset_commands, evaluation_commands  # noqa: F401
 from tl_detection.cli import main
 from tl_detection.detectors import load  # noqa: F401
 from tl_detection.training import faster_rcnn, faster_rcnn_start, train, yolo  # noqa: F401
