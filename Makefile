@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Changes of the requirements, and only those, install again.
 STAMP := $(VENV)/.installed
+# Tests share the cores: a few processes, each with one thread.
+TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 # No question to the package index when albumentations is imported.
 export NO_ALBUMENTATIONS_UPDATE := 1
 
@@ -30,10 +32,10 @@ demo: setup
 	$(BIN)/tl demo
 
 test: setup
-	$(BIN)/python -m pytest
+	$(TESTS)
 
 test-all: setup
-	$(BIN)/python -m pytest -m "slow or not slow"
+	$(TESTS) -m "slow or not slow"
 
 check: setup
 	$(BIN)/ruff format --check .
