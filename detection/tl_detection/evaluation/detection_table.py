@@ -21,12 +21,15 @@ class DetectionTable:
         class_id: (D,) 0-based.
         score: (D,) in [0, 1].
         xyxy: (D, 4) pixels of the original image, half-open.
+        size_px: (D, 2) width and height where a file says them: x1 + width is rounded, so x2 - x1 may differ from
+            the width in its last bit, and an overlap may then fall on the other side of a threshold. None = x2 - x1.
     """
 
     frame_index: IntArray
     class_id: IntArray
     score: FloatArray
     xyxy: FloatArray
+    size_px: FloatArray | None = None
 
     @staticmethod
     def of(detections: Sequence[Detections]) -> DetectionTable:
@@ -43,14 +46,14 @@ class DetectionTable:
     def __len__(self) -> int:
         return len(self.score)
 
+    @property
+    def sizes(self) -> FloatArray:
+        """(D, 2) width and height in pixels."""
+        return self.xyxy[:, 2:] - self.xyxy[:, :2] if self.size_px is None else self.size_px
+
     def take(self, which: IntArray | BoolArray) -> DetectionTable:
         """Some of them, by position or mask."""
-        return DetectionTable(
-            frame_index=self.frame_index[which],
-            class_id=self.class_id[which],
-            score=self.score[which],
-            xyxy=self.xyxy[which],
-        )
+        return self._take(which, self.frame_index[which])
 
     def of_frames(self, rows: NDArray[np.int64], n_frames: int) -> DetectionTable:
         """Only those of some frames, whose positions in `rows` become their frame index.
@@ -61,7 +64,26 @@ class DetectionTable:
         """
         position = np.full(n_frames, -1, np.int64)
         position[rows] = np.arange(len(rows))
-        kept = self.take(position[self.frame_index] >= 0)
+        place = position[self.frame_index]
+        kept = place >= 0
+        return self._take(kept, place[kept])
+
+    def by_frame(self, n_frames: int) -> list[Detections]:
+        """One result per frame, in single precision, each in the order of the table."""
+        order = np.argsort(self.frame_index, kind="stable")
+        bounds = np.searchsorted(self.frame_index[order], np.arange(n_frames + 1))
+        xyxy = self.xyxy[order].astype(np.float32)
+        score, class_id = self.score[order].astype(np.float32), self.class_id[order]
+        return [
+            Detections(xyxy=xyxy[start:stop], score=score[start:stop], class_id=class_id[start:stop])
+            for start, stop in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)
+        ]
+
+    def _take(self, which: IntArray | BoolArray, frame_index: IntArray) -> DetectionTable:
         return DetectionTable(
-            frame_index=position[kept.frame_index], class_id=kept.class_id, score=kept.score, xyxy=kept.xyxy
+            frame_index=frame_index,
+            class_id=self.class_id[which],
+            score=self.score[which],
+            xyxy=self.xyxy[which],
+            size_px=None if self.size_px is None else self.size_px[which],
         )

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 
 from tl_detection.evaluation.ground_truth import GroundTruth
-from tl_detection.evaluation.matching import Matched
+from tl_detection.evaluation.matching import Matched, unpack_bits
 from tl_detection.evaluation.pairs import BoolArray, FloatArray, IntArray, area_px2
 from tl_detection.evaluation.protocol import OPERATING_IOU, CocoProtocol
 from tl_detection.evaluation.replicates import Replicates, average_precision_of_each
@@ -102,7 +102,7 @@ def count_sequences(matched: Matched, replicates: Replicates, name: ScoreName, c
     if name == "phantoms_per_frame":
         return replicates.times.shape[1]
     truth = matched.ground_truth
-    is_measured = measured_objects(truth, matched.protocol, name, class_id)
+    is_measured = measured_objects(truth, matched.protocol, name, class_id) & matched.is_object
     return int(np.count_nonzero(replicates.count(truth.frame_index[is_measured])))
 
 
@@ -160,7 +160,7 @@ def _score_of_class(
     matched: Matched, replicates: Replicates, name: ScoreName, class_id: int, operating_scores: tuple[float, ...]
 ) -> FloatArray:
     truth = matched.ground_truth
-    is_measured = measured_objects(truth, matched.protocol, name, class_id)
+    is_measured = measured_objects(truth, matched.protocol, name, class_id) & matched.is_object
     frame_of_object = truth.frame_index[is_measured]
     n_objects = replicates.total(frame_of_object)
     start, stop = matched.class_offsets[class_id : class_id + 2]
@@ -184,13 +184,13 @@ def _average_precision(
     level = None if iou is None else protocol.threshold_index(iou)
     if area is None or (iou is not None and level is None):
         return np.full(len(n_objects), np.nan)
-    levels = np.arange(len(protocol.iou_thresholds))[slice(None) if level is None else slice(level, level + 1), None]
-    is_counted = ~matched.is_ignored[area, levels, at]
+    levels = range(len(protocol.iou_thresholds)) if level is None else [level]
+    is_counted = np.stack([~matched.is_ignored_at(area, level)[at] for level in levels])
     return average_precision_of_each(
         replicates,
         matched.frame_index[at],
         matched.score[at],
-        matched.is_match[area, levels, at] & is_counted,
+        np.stack([matched.is_match_at(area, level)[at] for level in levels]) & is_counted,
         is_counted,
         n_objects,
         protocol.recall_points,
@@ -201,7 +201,8 @@ def _highest_recall(matched: Matched, replicates: Replicates, at: IntArray, n_ob
     if _AR_LIMIT not in matched.protocol.max_detections:
         return np.full(len(n_objects), np.nan)
     at = at[matched.rank[at] < _AR_LIMIT]
-    is_right = matched.is_match[0][:, at] & ~matched.is_ignored[0][:, at]
+    bits = matched.match_bits[:1, at] & ~matched.ignored_bits[:1, at]
+    is_right = unpack_bits(bits, len(matched.protocol.iou_thresholds))[0]
     found = np.mean([replicates.total(matched.frame_index[at[right]]) for right in is_right], axis=0)
     return _ratio(found, n_objects)
 
@@ -210,9 +211,9 @@ def _at_operating_score(
     matched: Matched, replicates: Replicates, name: ScoreName, at: IntArray, n_objects: IntArray
 ) -> FloatArray:
     level = matched.protocol.threshold_index(OPERATING_IOU) or 0
-    at = at[~matched.is_ignored[0, level, at]]
+    at = at[~matched.is_ignored_at(0, level)[at]]
     n_counted = replicates.total(matched.frame_index[at])
-    n_right = replicates.total(matched.frame_index[at[matched.is_match[0, level, at]]])
+    n_right = replicates.total(matched.frame_index[at[matched.is_match_at(0, level)[at]]])
     part, whole = {
         "precision": (n_right, n_counted),
         "recall": (n_right, n_objects),
@@ -223,7 +224,7 @@ def _at_operating_score(
 
 def _phantoms_per_frame(matched: Matched, replicates: Replicates, at: IntArray) -> FloatArray:
     level = matched.protocol.threshold_index(OPERATING_IOU) or 0
-    n_phantoms = replicates.total(matched.frame_index[at[~matched.is_ignored[0, level, at]]])
+    n_phantoms = replicates.total(matched.frame_index[at[~matched.is_ignored_at(0, level)[at]]])
     return _ratio(n_phantoms, replicates.total(np.arange(len(matched.ground_truth))))
 
 
@@ -232,8 +233,8 @@ def _red_as_green(matched: Matched, replicates: Replicates, operating_scores: tu
     if not any(truth.means_stop) or not any(truth.means_go):
         return np.full(len(replicates.times), np.nan)
     box, is_green = verdicts(truth, matched.stop_pairs, operating_scores)
-    n_objects = replicates.total(truth.frame_index[is_stop_object(truth)])
-    return _ratio(replicates.total(truth.frame_index[box[is_green]]), n_objects)
+    n_objects = replicates.total(truth.frame_index[is_stop_object(truth) & matched.is_object])
+    return _ratio(replicates.total(truth.frame_index[box[is_green & matched.is_object[box]]]), n_objects)
 
 
 def _ratio(part: IntArray | FloatArray, whole: IntArray) -> FloatArray:

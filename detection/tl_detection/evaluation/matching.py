@@ -2,56 +2,52 @@
 
 COCO's greedy rule: detections choose in order of score; each takes the free object of its class that it overlaps most,
 an ignore area or an object outside the size range only if there is no other; a detection that is left over and itself
-outside the size range does not count. Every slice is then scored from these records, since a frame's matches do not
-depend on the other frames.
-
-The detections of all frames choose together, round by round (first choices, second choices, ...), so that each step is
-one array operation.
+outside the size range does not count. Every slice of frames is then scored from these records, since a frame's matches
+do not depend on the other frames. A slice of objects is matched once more (`match_objects`): what is not chosen is
+then what an object outside a size range is.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tl_datasets.errors import DataError
-from tl_datasets.label_space import IGNORE_ANY
 from tl_detection.detector import Detections
 from tl_detection.evaluation.detection_table import DetectionTable
 from tl_detection.evaluation.ground_truth import GroundTruth
-from tl_detection.evaluation.pairs import (
-    BoolArray,
-    FloatArray,
-    IntArray,
-    area_px2,
-    group_bounds,
-    overlapping,
-    rank_in_group,
-)
+from tl_detection.evaluation.pairs import BoolArray, FloatArray, IntArray, area_px2
 from tl_detection.evaluation.protocol import COCO, OPERATING_IOU, CocoProtocol
 from tl_detection.evaluation.stop_lights import StopPairs, find_stop_pairs
 
 # COCO compares with min(threshold, this), so that a perfect overlap survives rounding.
 _LARGEST_THRESHOLD = 1 - 1e-10
 
+BitArray = NDArray[np.uint16 | np.uint64]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matched:
     """Every detection with what it found, ordered by class, then score, then the tie rule.
 
+    What holds at each IoU threshold is kept as bits: 7 million detections take 0.9 GB in all. `is_match_at` and
+    `is_ignored_at` give one area range and threshold; `is_match` and `is_ignored` give all of them, for small data.
+
     Attributes:
         ground_truth: What the detections were judged against.
         protocol: The rules.
+        is_object: (N,) true for what is to be found; a box that is not is neither to be found nor wrong to be found.
         frame_index: (D,) frame of each detection.
         class_id: (D,) its class.
         score: (D,) its score.
         xyxy: (D, 4) its box in pixels.
+        size_px: (D, 2) its width and height, as its file says them.
         rank: (D,) its position by score among the detections of its frame and class, from 0.
-        is_match: (areas, thresholds, D) true where it found an object or ignore area.
-        is_ignored: (areas, thresholds, D) true where it counts neither as right nor as wrong.
+        match_bits: (areas, D) bit t is set where it found an object or ignore area at IoU threshold t.
+        ignored_bits: (areas, D) bit t is set where it counts neither as right nor as wrong.
         object_index: (D,) the object or ignore area that it found at `OPERATING_IOU` among those of every size, as a
             position in the ground truth; -1 = none.
         class_offsets: (classes + 1,) the detections of class c are class_offsets[c] to class_offsets[c + 1].
@@ -61,28 +57,50 @@ class Matched:
 
     ground_truth: GroundTruth
     protocol: CocoProtocol
+    is_object: BoolArray
     frame_index: IntArray
     class_id: IntArray
     score: FloatArray
     xyxy: FloatArray
+    size_px: FloatArray
     rank: IntArray
-    is_match: BoolArray
-    is_ignored: BoolArray
+    match_bits: BitArray
+    ignored_bits: BitArray
     object_index: IntArray
     class_offsets: IntArray
     beyond_limit: IntArray
     stop_pairs: StopPairs
 
+    def __len__(self) -> int:
+        return len(self.score)
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Targets:
-    """Objects and ignore areas, ordered by group (class and frame); an ignore area of every class occurs in each."""
+    def is_match_at(self, area: int = 0, level: int = 0) -> BoolArray:
+        """(D,) true where it found an object or ignore area in an area range, at an IoU threshold."""
+        return has_bit(self.match_bits[area], level)
 
-    group: IntArray
-    box: IntArray  # position in the ground truth
-    xyxy: FloatArray
-    is_crowd: BoolArray
-    is_ignored: BoolArray  # (areas, G)
+    def is_ignored_at(self, area: int = 0, level: int = 0) -> BoolArray:
+        """(D,) true where it counts neither as right nor as wrong in an area range, at an IoU threshold."""
+        return has_bit(self.ignored_bits[area], level)
+
+    @property
+    def is_match(self) -> BoolArray:
+        """(areas, thresholds, D) `is_match_at` of all; 40 bytes per detection."""
+        return unpack_bits(self.match_bits, len(self.protocol.iou_thresholds))
+
+    @property
+    def is_ignored(self) -> BoolArray:
+        """(areas, thresholds, D) `is_ignored_at` of all; 40 bytes per detection."""
+        return unpack_bits(self.ignored_bits, len(self.protocol.iou_thresholds))
+
+
+def has_bit(bits: BitArray, level: int) -> BoolArray:
+    """True where the bit of an IoU threshold is set; same shape."""
+    return (bits >> bits.dtype.type(level)) & bits.dtype.type(1) != 0
+
+
+def unpack_bits(bits: BitArray, n_levels: int) -> BoolArray:
+    """(areas, thresholds, D) from (areas, D) bits."""
+    return np.stack([has_bit(bits, level) for level in range(n_levels)], axis=1)
 
 
 def match(
@@ -98,35 +116,120 @@ def match(
     Raises:
         DataError: There is not one result per frame, or a class id is outside the label space.
     """
+    from tl_detection.evaluation import matching_kernels as kernels
+
     n_frames, n_classes = len(ground_truth), len(ground_truth.names)
     table = _table(ground_truth, detections)
-    frame_rank = ground_truth.frame_rank[table.frame_index]
-    table = table.take(np.lexsort((*table.xyxy.T[::-1], frame_rank, -table.score, table.class_id)))
-    group = table.class_id * n_frames + table.frame_index
-    rank = rank_in_group(group)
+    order = kernels.order_detections(
+        np.argsort(-table.score),
+        table.class_id,
+        table.score,
+        ground_truth.frame_rank[table.frame_index],
+        table.xyxy,
+        n_classes,
+    )
+    table = table.take(order)
+    rank = kernels.group_detections(table.class_id, table.frame_index, n_classes, n_frames)[2]
     keep = rank < protocol.max_detections[-1]
     beyond_limit = np.bincount(table.frame_index[~keep], minlength=n_frames)
-    table, group, rank = table.take(keep), group[keep], rank[keep]
-
-    is_match, is_ignored, object_index = _choose(group, table.xyxy, _targets(ground_truth, protocol), protocol)
-    box_area = area_px2(table.xyxy)
-    for index, area in enumerate(protocol.area_ranges):
-        is_ignored[index] |= ~is_match[index] & ~area.holds(box_area)
+    if not keep.all():
+        table, rank = table.take(keep), rank[keep]
+    is_object = ~ground_truth.is_ignored
+    match_bits, ignored_bits, object_index = _choose(
+        ground_truth, protocol, is_object, table, np.ones(len(table), np.bool_)
+    )
     return Matched(
         ground_truth=ground_truth,
         protocol=protocol,
+        is_object=is_object,
         frame_index=table.frame_index,
         class_id=table.class_id,
         score=table.score,
         xyxy=table.xyxy,
+        size_px=table.sizes,
         rank=rank,
-        is_match=is_match,
-        is_ignored=is_ignored,
+        match_bits=match_bits,
+        ignored_bits=ignored_bits,
         object_index=object_index,
         class_offsets=np.searchsorted(table.class_id, np.arange(n_classes + 1)),
         beyond_limit=beyond_limit,
         stop_pairs=find_stop_pairs(ground_truth, table.frame_index, table.class_id, table.score, table.xyxy),
     )
+
+
+def match_objects(matched: Matched, is_object: BoolArray, unmatched_counts: BoolArray) -> Matched:
+    """Match anew where only some objects are to be found, as COCO does for the objects of a size.
+
+    The others become what an ignore area is, but that each can be found once only and by overlap over the union. The
+    order of the detections stays, and so does which of them are left out beyond the limit per frame.
+
+    Args:
+        matched: Records of all objects.
+        is_object: (N,) the boxes that are to be found; ignore areas stay ignored.
+        unmatched_counts: (D,) detections that count as wrong if they find nothing.
+
+    Returns:
+        Records of which scores and intervals are taken as of any others.
+
+    Raises:
+        ValueError: A mask has another length than the boxes or the detections.
+    """
+    truth = matched.ground_truth
+    if is_object.shape != truth.is_ignored.shape or unmatched_counts.shape != matched.score.shape:
+        raise ValueError(
+            f"masks have shapes {is_object.shape} and {unmatched_counts.shape}, "
+            f"expected {truth.is_ignored.shape} objects and {matched.score.shape} detections"
+        )
+    is_object = is_object & ~truth.is_ignored
+    table = DetectionTable(
+        frame_index=matched.frame_index,
+        class_id=matched.class_id,
+        score=matched.score,
+        xyxy=matched.xyxy,
+        size_px=matched.size_px,
+    )
+    match_bits, ignored_bits, object_index = _choose(truth, matched.protocol, is_object, table, unmatched_counts)
+    return replace(
+        matched, is_object=is_object, match_bits=match_bits, ignored_bits=ignored_bits, object_index=object_index
+    )
+
+
+def _choose(
+    truth: GroundTruth,
+    protocol: CocoProtocol,
+    is_object: BoolArray,
+    table: DetectionTable,
+    unmatched_counts: BoolArray,
+) -> tuple[BitArray, BitArray, IntArray]:
+    """`match_bits`, `ignored_bits` and `object_index` of detections in their order."""
+    from tl_detection.evaluation import matching_kernels as kernels
+
+    n_classes, n_frames = len(truth.names), len(truth)
+    thresholds = np.minimum(protocol.iou_thresholds, _LARGEST_THRESHOLD)
+    start, members, _ = kernels.group_detections(table.class_id, table.frame_index, n_classes, n_frames)
+    target_start, target_box = kernels.group_targets(truth.class_id, truth.frame_index, truth.xyxy, n_classes, n_frames)
+    box_area, size = area_px2(truth.xyxy), table.sizes
+    found_area = size[:, 0] * size[:, 1]
+    bits = np.zeros((len(protocol.area_ranges), len(table)), np.uint16 if len(thresholds) <= 16 else np.uint64)
+    ignored_bits, object_index = np.zeros_like(bits), np.full(len(table), -1, np.int64)
+    kernels.choose(
+        start,
+        members,
+        table.xyxy,
+        size,
+        np.stack([~(unmatched_counts & area.holds(found_area)) for area in protocol.area_ranges]),
+        target_start,
+        target_box,
+        truth.xyxy,
+        truth.is_ignored,
+        np.stack([~(is_object & area.holds(box_area)) for area in protocol.area_ranges]),
+        thresholds,
+        protocol.threshold_index(OPERATING_IOU),
+        bits,
+        ignored_bits,
+        object_index,
+    )
+    return bits, ignored_bits, object_index
 
 
 def _table(ground_truth: GroundTruth, detections: Sequence[Detections] | DetectionTable) -> DetectionTable:
@@ -146,66 +249,3 @@ def _table(ground_truth: GroundTruth, detections: Sequence[Detections] | Detecti
             "class ids begin at 0"
         )
     return detections
-
-
-def _targets(ground_truth: GroundTruth, protocol: CocoProtocol) -> _Targets:
-    n_classes = len(ground_truth.names)
-    is_any = ground_truth.class_id == IGNORE_ANY
-    box = np.concatenate([np.flatnonzero(~is_any), np.tile(np.flatnonzero(is_any), n_classes)])
-    class_id = np.concatenate([ground_truth.class_id[~is_any], np.repeat(np.arange(n_classes), is_any.sum())])
-    group = class_id * len(ground_truth) + ground_truth.frame_index[box]
-    order = np.lexsort((*ground_truth.xyxy[box].T[::-1], group))
-    box, group = box[order], group[order]
-    xyxy, is_crowd = ground_truth.xyxy[box], ground_truth.is_ignored[box]
-    box_area = area_px2(xyxy)
-    is_ignored = np.stack([is_crowd | ~area.holds(box_area) for area in protocol.area_ranges])
-    return _Targets(group=group, box=box, xyxy=xyxy, is_crowd=is_crowd, is_ignored=is_ignored)
-
-
-def _choose(
-    group: IntArray, xyxy: FloatArray, targets: _Targets, protocol: CocoProtocol
-) -> tuple[BoolArray, BoolArray, IntArray]:
-    """Let detections choose in order of score.
-
-    Returns:
-        (areas, thresholds, D) has chosen; (areas, thresholds, D) has chosen something ignored; (D,) what it has chosen
-        at the operating threshold in the first area range, as a position in the ground truth, or -1.
-    """
-    thresholds = np.minimum(protocol.iou_thresholds, _LARGEST_THRESHOLD)
-    shape = (len(protocol.area_ranges), len(thresholds))
-    is_match = np.zeros((*shape, len(group)), np.bool_)
-    is_ignored = np.zeros_like(is_match)
-    object_index = np.full(len(group), -1, np.int64)
-    operating_level = protocol.threshold_index(OPERATING_IOU)
-    is_taken = np.zeros((*shape, len(targets.group)), np.bool_)
-
-    start, stop = group_bounds(targets.group, group)
-    detection, target, iou = overlapping(xyxy, targets.xyxy, targets.is_crowd, start, stop, float(thresholds.min()))
-    # A detection's last available pair is COCO's choice: the highest overlap, and of equals the last box.
-    order = np.lexsort((target, iou, detection))
-    detection, target, iou = detection[order], target[order], iou[order]
-    chooser, pair_count = np.unique(detection, return_counts=True)
-    round_of_pair = np.repeat(rank_in_group(group[chooser]), pair_count)
-    by_round = np.argsort(round_of_pair, kind="stable")
-    bounds = np.searchsorted(round_of_pair[by_round], np.arange(round_of_pair.max(initial=-1) + 2))
-    for first, last in itertools.pairwise(bounds):
-        pairs = by_round[first:last]
-        pair_target, pair_detection = target[pairs], detection[pairs]
-        segment = np.flatnonzero(np.diff(pair_detection, prepend=-1))
-        is_available = ~is_taken[:, :, pair_target] | targets.is_crowd[pair_target]
-        is_available &= iou[pairs] >= thresholds[:, None]
-        target_ignored = targets.is_ignored[:, pair_target]
-        # Whatever counts comes before whatever is ignored.
-        n_pairs = np.int32(len(pairs))
-        preference = np.arange(n_pairs, dtype=np.int32) + n_pairs * ~target_ignored
-        preference = np.where(is_available, preference[:, None, :], np.int32(-1))
-        best = np.maximum.reduceat(preference, segment, axis=2)
-        areas, levels, choosers = np.nonzero(best >= 0)
-        choice = best[areas, levels, choosers] % n_pairs
-        is_taken[areas, levels, pair_target[choice]] = True
-        chosen_by = pair_detection[segment[choosers]]
-        is_match[areas, levels, chosen_by] = True
-        is_ignored[areas, levels, chosen_by] = target_ignored[areas, choice]
-        of_operating = (areas == 0) & (levels == operating_level)
-        object_index[chosen_by[of_operating]] = targets.box[pair_target[choice[of_operating]]]
-    return is_match, is_ignored, object_index

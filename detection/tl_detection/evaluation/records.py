@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tl_detection.evaluation.curves import OperatingPoint, average_precision, best_operating_score, operating_point
-from tl_detection.evaluation.matching import Matched
+from tl_detection.evaluation.curves import OperatingPoint, best_operating_score, operating_point
+from tl_detection.evaluation.matching import BitArray, Matched, has_bit, unpack_bits
 from tl_detection.evaluation.pairs import BoolArray, FloatArray, IntArray, area_px2
 from tl_detection.evaluation.protocol import OPERATING_IOU, CocoProtocol
 
@@ -22,8 +22,8 @@ class ClassRecords:
         ignored: Ignore areas of this class alone.
         score: (D,) detections.
         rank: (D,) position by score in the detection's frame.
-        is_right: (areas, thresholds, D) found an object.
-        is_counted: (areas, thresholds, D) counts as right or wrong.
+        right_bits: (areas, D) bit t is set where it found an object at IoU threshold t.
+        counted_bits: (areas, D) bit t is set where it counts as right or wrong.
     """
 
     protocol: CocoProtocol
@@ -31,31 +31,46 @@ class ClassRecords:
     ignored: int
     score: FloatArray
     rank: IntArray
-    is_right: BoolArray
-    is_counted: BoolArray
+    right_bits: BitArray
+    counted_bits: BitArray
 
     @property
     def operating_level(self) -> int:
         """Position of the IoU threshold at which operating points are measured."""
         return self.protocol.threshold_index(OPERATING_IOU) or 0
 
+    @property
+    def is_right(self) -> BoolArray:
+        """(areas, thresholds, D) found an object; `is_right_at` is cheaper."""
+        return unpack_bits(self.right_bits, len(self.protocol.iou_thresholds))
+
+    @property
+    def is_counted(self) -> BoolArray:
+        """(areas, thresholds, D) counts as right or wrong; `is_counted_at` is cheaper."""
+        return unpack_bits(self.counted_bits, len(self.protocol.iou_thresholds))
+
+    def is_right_at(self, level: int | None = None) -> BoolArray:
+        """(D,) found an object of any size at an IoU threshold; None = that of operating points."""
+        return has_bit(self.right_bits[0], self.operating_level if level is None else level)
+
+    def is_counted_at(self, level: int | None = None) -> BoolArray:
+        """(D,) counts as right or wrong at an IoU threshold; None = that of operating points."""
+        return has_bit(self.counted_bits[0], self.operating_level if level is None else level)
+
     def average_precision(self) -> FloatArray:
-        """(areas, thresholds) average precision; NaN for a size without an object."""
-        values = np.full((len(self.protocol.area_ranges), len(self.protocol.iou_thresholds)), np.nan)
-        for area in np.flatnonzero(self.objects):
-            for level in range(len(self.protocol.iou_thresholds)):
-                values[area, level] = average_precision(
-                    self.is_right[area, level],
-                    self.is_counted[area, level],
-                    int(self.objects[area]),
-                    self.protocol.recall_points,
-                )
-        return values
+        """(areas, thresholds) average precision as in `curves.average_precision`; NaN for a size without an object."""
+        from tl_detection.evaluation.record_kernels import average_precisions
+
+        recalls = np.linspace(0, 1, self.protocol.recall_points)
+        n_levels = len(self.protocol.iou_thresholds)
+        return average_precisions(self.right_bits, self.counted_bits, self.objects, n_levels, recalls)
 
     def highest_recall(self) -> FloatArray:
         """(limits, areas, thresholds) recall of all detections up to a maximum; NaN for a size without an object."""
-        limits = self.protocol.max_detections
-        found = np.stack([np.count_nonzero(self.is_right[:, :, self.rank < limit], axis=2) for limit in limits])
+        from tl_detection.evaluation.record_kernels import count_right
+
+        limits = np.array(self.protocol.max_detections, np.int64)
+        found = count_right(self.right_bits, self.rank, limits, len(self.protocol.iou_thresholds))
         objects = np.where(self.objects > 0, self.objects, np.nan)
         return found / objects[:, None]
 
@@ -63,16 +78,12 @@ class ClassRecords:
         """The score at which F1 is best; None without an object or where none is found."""
         if not self.objects[0]:
             return None
-        level = self.operating_level
-        return best_operating_score(
-            self.score, self.is_right[0, level], self.is_counted[0, level], int(self.objects[0])
-        )
+        return best_operating_score(self.score, self.is_right_at(), self.is_counted_at(), int(self.objects[0]))
 
     def counts_from(self, operating_score: float) -> tuple[int, int]:
         """How many detections with at least this score are right, and how many count."""
-        above = self.score >= operating_score
-        level = self.operating_level
-        return int(self.is_right[0, level, above].sum()), int(self.is_counted[0, level, above].sum())
+        n_above = int(np.searchsorted(-self.score, -operating_score, side="right"))
+        return int(self.is_right_at()[:n_above].sum()), int(self.is_counted_at()[:n_above].sum())
 
     def operating_point(self, operating_score: float) -> OperatingPoint | None:
         """Precision, recall and F1 at a score; None without an object."""
@@ -88,29 +99,28 @@ def records_by_class(matched: Matched, frame_mask: BoolArray) -> list[ClassRecor
     box_area = area_px2(truth.xyxy)
     objects = np.stack(
         [
-            _count(truth.class_id[in_mask & ~truth.is_ignored & area.holds(box_area)], len(truth.names))
+            _count(truth.class_id[in_mask & matched.is_object & area.holds(box_area)], len(truth.names))
             for area in protocol.area_ranges
         ]
     )
     ignored = _count(truth.class_id[in_mask & truth.is_ignored & (truth.class_id >= 0)], len(truth.names))
-    chosen = frame_mask[matched.frame_index]
-    records = []
-    for class_id in range(len(truth.names)):
-        start, stop = matched.class_offsets[class_id : class_id + 2]
-        at = start + np.flatnonzero(chosen[start:stop])
-        is_counted = ~matched.is_ignored[:, :, at]
-        records.append(
-            ClassRecords(
-                protocol=protocol,
-                objects=objects[:, class_id],
-                ignored=int(ignored[class_id]),
-                score=matched.score[at],
-                rank=matched.rank[at],
-                is_right=matched.is_match[:, :, at] & is_counted,
-                is_counted=is_counted,
-            )
+    chosen = np.flatnonzero(frame_mask[matched.frame_index])
+    bounds = np.searchsorted(chosen, matched.class_offsets)
+    score, rank = matched.score[chosen], matched.rank[chosen]
+    counted_bits = ~matched.ignored_bits[:, chosen]
+    right_bits = matched.match_bits[:, chosen] & counted_bits
+    return [
+        ClassRecords(
+            protocol=protocol,
+            objects=objects[:, class_id],
+            ignored=int(ignored[class_id]),
+            score=score[start:stop],
+            rank=rank[start:stop],
+            right_bits=right_bits[:, start:stop],
+            counted_bits=counted_bits[:, start:stop],
         )
-    return records
+        for class_id, (start, stop) in enumerate(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True))
+    ]
 
 
 def _count(class_id: IntArray, n_classes: int) -> IntArray:

@@ -166,7 +166,7 @@ def score(
         ar_large=values.ar("large"),
         classes_present=sum(item.objects > 0 for item in classes),
         phantoms_per_frame=sum(phantoms) if phantoms else None,
-        red_as_green=count_red_as_green(truth, matched.stop_pairs, mask, operating_scores),
+        red_as_green=count_red_as_green(truth, matched.stop_pairs, mask, operating_scores, matched.is_object),
         classes=classes,
     )
 

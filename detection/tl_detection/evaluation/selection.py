@@ -34,6 +34,6 @@ class Selection:
         truth = matched.ground_truth
         return Selection(
             frames=frames,
-            objects=frames[truth.frame_index] & ~truth.is_ignored,
+            objects=frames[truth.frame_index] & matched.is_object,
             detections=frames[matched.frame_index],
         )

@@ -61,12 +61,26 @@ def find_stop_pairs(
 
 
 def count_red_as_green(
-    ground_truth: GroundTruth, pairs: StopPairs, frame_mask: BoolArray, operating_scores: Sequence[float]
+    ground_truth: GroundTruth,
+    pairs: StopPairs,
+    frame_mask: BoolArray,
+    operating_scores: Sequence[float],
+    is_object: BoolArray | None = None,
 ) -> RedAsGreen | None:
-    """Count over the frames of a mask; None where no class means stop, or none means go."""
+    """Count over the frames of a mask; None where no class means stop, or none means go.
+
+    Args:
+        ground_truth: N boxes.
+        pairs: Of its objects.
+        frame_mask: (F,) the frames.
+        operating_scores: Per class, the score from which a detection counts.
+        is_object: (N,) the objects to look at; None = all.
+    """
     if not any(ground_truth.means_stop) or not any(ground_truth.means_go):
         return None
     in_mask = frame_mask[ground_truth.frame_index]
+    if is_object is not None:
+        in_mask &= is_object
     box, is_green = verdicts(ground_truth, pairs, operating_scores)
     return RedAsGreen(
         objects=int((is_stop_object(ground_truth) & in_mask).sum()),

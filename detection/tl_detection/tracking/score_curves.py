@@ -52,10 +52,10 @@ def score_curve(records: ClassRecords) -> ScoreCurve | None:
         return None
     thresholds = np.arange(N_THRESHOLDS) / (N_THRESHOLDS - 1)
     above = np.searchsorted(-records.score, -thresholds, side="right")
-    right = _sums(records.is_right[0, records.operating_level])[above]
+    right = _sums(records.is_right_at())[above]
     return ScoreCurve(
         right=right,
-        wrong=_sums(records.is_counted[0, records.operating_level])[above] - right,
+        wrong=_sums(records.is_counted_at())[above] - right,
         missed=n_objects - right,
     )
 

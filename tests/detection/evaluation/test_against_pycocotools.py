@@ -10,7 +10,7 @@ from tl_detection.evaluation.conditions import slices_by
 from tl_detection.evaluation.matching import match
 from tl_detection.evaluation.scores import score
 
-TOLERANCE = 1e-9
+TOLERANCE = 1e-12
 
 
 def assert_equal(ours, overall, per_class, where):
