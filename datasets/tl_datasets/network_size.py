@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from tl_datasets.catalog import Catalog
@@ -58,19 +59,33 @@ DEFAULT_INPUT_SIZE = InputSize(width_px=1280, height_px=736)
 
 def near_xyxy(catalog: Catalog) -> NDArray[np.float64]:
     """(all boxes, 4) xyxy pixels, each coordinate at most FARTHEST_PX from the image's corner."""
-    return np.clip(catalog.xyxy, -FARTHEST_PX, FARTHEST_PX)
+    return _near(catalog.xyxy)
 
 
 def sizes_px(catalog: Catalog) -> NDArray[np.float64]:
     """(all boxes, 2) width and height in frame pixels, to a thousandth, in the order of `catalog.annotations`."""
-    xyxy = near_xyxy(catalog)
-    return np.rint((xyxy[:, 2:] - xyxy[:, :2]) * STEPS_PER_PX) / STEPS_PER_PX
+    return box_sizes_px(catalog.xyxy)
 
 
 def network_sizes_px(catalog: Catalog, input_size: InputSize) -> NDArray[np.float64]:
     """(all boxes, 2) width and height in pixels of the network's input, in the order of `catalog.annotations`."""
+    return sizes_px(catalog) * np.repeat(input_scales(catalog.frames, input_size), np.diff(catalog.offsets))[:, None]
+
+
+def box_sizes_px(xyxy: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N, 2) width and height of (N, 4) boxes, to a thousandth of a pixel."""
+    near = _near(xyxy)
+    return np.rint((near[:, 2:] - near[:, :2]) * STEPS_PER_PX) / STEPS_PER_PX
+
+
+def input_scales(frames: pl.DataFrame, input_size: InputSize) -> NDArray[np.float64]:
+    """(F,) pixels of the network's input per pixel of each frame of a catalog's frames table."""
     scale_of: dict[tuple[int, int], float] = {}
-    for width, height in catalog.frames.select("width_px", "height_px").unique().iter_rows():
+    for width, height in frames.select("width_px", "height_px").unique().iter_rows():
         scale_of[width, height] = place(width, height, input_size.width_px, input_size.height_px).scale
-    scales = [scale_of[size] for size in catalog.frames.select("width_px", "height_px").iter_rows()]
-    return sizes_px(catalog) * np.repeat(np.array(scales, dtype=np.float64), np.diff(catalog.offsets))[:, None]
+    scales = [scale_of[size] for size in frames.select("width_px", "height_px").iter_rows()]
+    return np.array(scales, dtype=np.float64)
+
+
+def _near(xyxy: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.clip(xyxy, -FARTHEST_PX, FARTHEST_PX)

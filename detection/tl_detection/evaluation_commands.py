@@ -66,7 +66,7 @@ def run_robustness(options: argparse.Namespace) -> int:
     corruptions = choose_corruptions(_words(options.corruptions))
     severities = choose_severities(_words(options.severities))
     by = _words(options.by)
-    check_columns(by)
+    check_columns(by, of_frames=True)
     refuse_full(options.out)
     catalog = _part_to_score(Catalog.open(options.catalog), options)
     detector = load_detector(options.model, options.device)

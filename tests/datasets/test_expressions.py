@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from tl_datasets.errors import UsageError
-from tl_datasets.expressions import parse_expression
+from tl_datasets.expressions import parse_expression, parse_filter
 
 TABLE = pl.DataFrame(
     {
@@ -61,3 +61,88 @@ def test_filter(text, rows):
 def test_what_is_no_filter_is_refused(text, message):
     with pytest.raises(UsageError, match=message.replace("(", "\\(")):
         parse_expression(text, TABLE.columns)
+
+
+TYPES = {"weather": pl.String(), "width_px": pl.Int32(), "height_px": pl.Int32(), "ok": pl.Boolean()}
+WORDS = {"weather": ("rainy", "clear", "snowy"), "state": ("red", "clear")}
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        # The signs bind as loosely as the words do.
+        ("ok & width_px < 1000", [0]),
+        ("ok | width_px > 1500 & height_px > 1000", [0, 2, 3]),
+        ("~width_px < 1000 & ok", [2]),
+        ("rainy", [0]),
+        ("rainy | snowy & ~ok", [0, 3]),
+        ("weather == rainy or weather in [snowy]", [0, 3]),
+        ("weather == 'a & b' or rainy", None),
+        ("ok and True", [0, 2]),
+        ("(ok == False) & True", [1, 3]),
+    ],
+)
+def test_words_stand_for_their_column(text, rows):
+    read = lambda: parse_filter(text, {**TYPES, "state": pl.String()}, WORDS)  # noqa: E731
+    if rows is None:
+        with pytest.raises(UsageError, match="weather is never 'a & b'"):
+            read()
+    else:
+        assert TABLE.filter(read().expression())["row"].to_list() == rows
+        assert TABLE.filter(read().may_be_true())["row"].to_list() == rows, "nothing is unknown"
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ("secret", [0, 1, 2, 3]),
+        ("not secret", [0, 1, 2, 3]),
+        ("secret and ok", [0, 2]),
+        ("secret or ok", [0, 1, 2, 3]),
+        ("secret and weather == 'rainy'", [0]),
+        ("secret and weather != 'rainy'", [1, 3]),
+        ("not (secret or ok)", [1, 3]),
+        ("not (secret and ok)", [0, 1, 2, 3]),
+        ("width_px < 1000 and number < 3 and ok", [0]),
+        ("number < width_px", [0, 1, 2, 3]),
+        ("number == None and not ok", [1, 3]),
+    ],
+)
+def test_what_nobody_knows_may_be_so_and_what_is_missing_is_not(text, rows):
+    read = parse_filter(text, {**TYPES, "secret": pl.Boolean(), "number": pl.Float64()})
+    chosen = TABLE.with_columns(read.may_be_true(["secret", "number"]).alias("may"))
+    assert chosen["may"].null_count() == 0
+    assert chosen.filter("may")["row"].to_list() == rows
+
+
+def test_what_may_be_true_is_what_some_value_makes_true():
+    read = parse_filter("(ok or secret) and not (number and weather == 'clear')", [*TABLE.columns, "secret", "number"])
+    known = TABLE.filter(pl.col("weather").is_not_null())
+    worlds = [
+        known.with_columns(pl.lit(secret).alias("secret"), pl.lit(number).alias("number"))
+        .filter(read.expression())["row"]
+        .to_list()
+        for secret in (True, False)
+        for number in (True, False)
+    ]
+    may = known.filter(read.may_be_true(["secret", "number"]))["row"].to_list()
+    assert may == sorted({row for world in worlds for row in world}) and may
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("rany", "no column or word 'rany'; .* did you mean 'rainy'"),
+        ("clear", '\'clear\' is a word of weather and state; write weather == "clear" or state == "clear"'),
+        ("weather == 'Rainy'", "weather is never 'Rainy'; did you mean 'rainy'"),
+        ("weather", "'weather' alone is neither true nor false"),
+        ("width_px == '3'", "cannot be compared"),
+        ("width_px in [1, 'a']", "cannot be compared"),
+        ("ok > 3", "cannot be compared"),
+        ("width_px == [1]", "a list is asked for with 'in'"),
+        ("-weather > 1", "is no number"),
+    ],
+)
+def test_what_words_and_types_refuse(text, message):
+    with pytest.raises(UsageError, match=message):
+        parse_filter(text, {**TYPES, "state": pl.String()}, WORDS)

@@ -18,7 +18,7 @@ from tl_datasets.errors import DataError
 from tl_datasets.images import write_whole
 from tl_datasets.label_space import LabelSpace
 from tl_detection.detector import Detections, Detector
-from tl_detection.evaluation.conditions import Slice, slices_by
+from tl_detection.evaluation.conditions import Slice, check_columns, slices_by
 from tl_detection.evaluation.ground_truth import GroundTruth, ground_truth_from_catalog
 from tl_detection.evaluation.matching import Matched, match
 from tl_detection.evaluation.protocol import COCO, CocoProtocol
@@ -104,6 +104,7 @@ def evaluate_whole(
     """
     truth = ground_truth_from_catalog(catalog, label_space)
     _require_frames(truth, catalog)
+    check_columns(by, of_frames=True)
     slices = slices_by(truth, by)
     detections = _detections_of(source, catalog, truth, progress, batch_size)
     matched = match(truth, detections, protocol)

@@ -23,7 +23,7 @@ from tl_datasets.effects.scene import Scene
 from tl_datasets.errors import DataError, UsageError
 from tl_datasets.taxonomy import TRAFFIC_LIGHT, State
 from tl_detection.detector import Detections, Detector, Image
-from tl_detection.evaluation.conditions import slices_by
+from tl_detection.evaluation.conditions import check_columns, slices_by
 from tl_detection.evaluation.ground_truth import ground_truth_from_catalog
 from tl_detection.evaluation.matching import Matched, match
 from tl_detection.evaluation.protocol import COCO, CocoProtocol
@@ -97,6 +97,7 @@ def measure_robustness(
             f"robustness: {len(truth)} frames hold no object of the classes {', '.join(truth.names)}: there is no "
             "score that corruptions could lower; choose another catalog or split, or more --frames"
         )
+    check_columns(by, of_frames=True)
     slices = slices_by(truth, by)
 
     variants = [_CLEAN, *((item.key, severity) for item in corruptions for severity in severities)]

@@ -64,7 +64,8 @@ def score_curves(evaluation: Evaluation) -> Iterator[tuple[str, str, ScoreCurve]
     """(frames, class, curve) of every class over all frames, then over the frames of each condition value."""
     truth = evaluation.matched.ground_truth
     slices = [(ALL_FRAMES, np.ones(len(truth), np.bool_))]
-    slices += [(item.name, item.frame_mask) for item in slices_by(truth, evaluation.report.by)]
+    parts = slices_by(truth, evaluation.report.by)
+    slices += [(item.name, item.frame_mask) for item in parts if item.of_objects is None]
     for frames, mask in slices:
         for name, records in zip(truth.names, records_by_class(evaluation.matched, mask), strict=True):
             curve = score_curve(records)
