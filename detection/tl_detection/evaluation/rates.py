@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,8 @@ class Rate:
     Attributes:
         value: part / whole, times the unit that the rate is given per; None where there is no whole.
         low: Lower bound of its 95 % percentile bootstrap interval over sequences; None of too few sequences.
-        high: Upper bound.
+        high: Upper bound. Where nothing was counted, no replicate counts anything either: then it is the rate of which
+            as many sequences show nothing in 2.5 % of cases (see `none_bound`).
         part: How many.
         whole: Of how many.
         sequences: Sequences that hold any of the whole.
@@ -30,6 +32,30 @@ class Rate:
     part: int
     whole: int
     sequences: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedRate:
+    """The rate of one of several groups, such as the lamps of one size."""
+
+    name: str
+    rate: Rate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """What a rate is measured on.
+
+    Attributes:
+        part: (P,) frame of each thing that is counted.
+        whole: (W,) frame of each thing that it is counted among; shares of one whole may hold one and the same array,
+            which is then counted once.
+        per: 1000 gives a rate per thousand.
+    """
+
+    part: IntArray
+    whole: IntArray
+    per: float = 1.0
 
 
 def measure_rate(
@@ -44,15 +70,43 @@ def measure_rate(
         per: 1000 gives a rate per thousand.
         level: Share of the replicates' values that lie between the bounds.
     """
-    part_by_sequence, whole_by_sequence = replicates.count(part_frames), replicates.count(whole_frames)
-    part, whole = int(part_by_sequence.sum()), int(whole_by_sequence.sum())
-    sequences = int(np.count_nonzero(whole_by_sequence))
-    low = high = None
-    if sequences >= LEAST_SEQUENCES:
-        parts, wholes = replicates.times @ part_by_sequence, replicates.times @ whole_by_sequence
-        values = parts[wholes > 0] / wholes[wholes > 0]
-        if values.size:
-            low, high = (float(bound) * per for bound in np.quantile(values, [(1 - level) / 2, (1 + level) / 2]))
-    return Rate(
-        value=part / whole * per if whole else None, low=low, high=high, part=part, whole=whole, sequences=sequences
-    )
+    return measure_rates(replicates, [Share(part=part_frames, whole=whole_frames, per=per)], level=level)[0]
+
+
+def measure_rates(replicates: Replicates, shares: Sequence[Share], *, level: float = LEVEL) -> list[Rate]:
+    """Many rates and their intervals, in the time that a few take; see `measure_rate`."""
+    if not shares:
+        return []
+    column: dict[int, int] = {}
+    counts: list[IntArray] = []
+    for things in (side for share in shares for side in (share.part, share.whole)):
+        if id(things) not in column:
+            column[id(things)] = len(counts)
+            counts.append(replicates.count(things))
+    by_sequence = np.stack(counts, axis=1)
+    drawn = replicates.totals(by_sequence)
+    rates = []
+    for share in shares:
+        at_part, at_whole = column[id(share.part)], column[id(share.whole)]
+        part, whole = int(by_sequence[:, at_part].sum()), int(by_sequence[:, at_whole].sum())
+        sequences = int(np.count_nonzero(by_sequence[:, at_whole]))
+        low = high = None
+        if sequences >= LEAST_SEQUENCES:
+            is_filled = drawn[:, at_whole] > 0
+            values = drawn[is_filled, at_part] / drawn[is_filled, at_whole]
+            if values.size:
+                bounds = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+                low, high = (float(bound) * share.per for bound in bounds)
+                high = high if part else none_bound(sequences, level) * share.per
+        value = part / whole * share.per if whole else None
+        rates.append(Rate(value=value, low=low, high=high, part=part, whole=whole, sequences=sequences))
+    return rates
+
+
+def none_bound(sequences: int, level: float = LEVEL) -> float:
+    """The upper bound of a rate of which n sequences show nothing: the exact bound of Clopper and Pearson (1934).
+
+    Sequences are what is independent, and the bound is that of the worst case: that all things of some sequences are
+    concerned and none of the others. Roughly 3.7 / n at the level of 95 %.
+    """
+    return 1 - ((1 - level) / 2) ** (1 / sequences)
