@@ -29,7 +29,7 @@ from tl_detection.evaluation.conditions import NOT_ANNOTATED, check_columns
 from tl_detection.evaluation.ground_truth import SLICE_COLUMNS
 from tl_detection.evaluation.intervals import ScoreName
 
-NAMES: tuple[str, ...] = get_args(ScoreName)
+NAMES: tuple[ScoreName, ...] = get_args(ScoreName)
 # A detector that finds nothing is the best by these.
 _LESS_IS_BETTER = frozenset({"phantoms_per_frame", "red_as_green"})
 _PATTERN = re.compile(r"(?P<name>[^:@]+?)(?:_(?P<bound>lower|upper))?(?::(?P<class>[^@]*))?(?:@(?P<where>.*))?")

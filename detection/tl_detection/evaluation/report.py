@@ -23,7 +23,8 @@ from tl_detection.evaluation.ground_truth import GroundTruth, ground_truth_from_
 from tl_detection.evaluation.matching import Matched, match
 from tl_detection.evaluation.protocol import COCO, CocoProtocol
 from tl_detection.evaluation.render import format_console, format_markdown
-from tl_detection.evaluation.results import Report, SliceScores
+from tl_detection.evaluation.replicates import sequence_numbers
+from tl_detection.evaluation.results import REPORT_FILE, Report, SliceScores
 from tl_detection.evaluation.scores import score
 
 logger = logging.getLogger(__name__)
@@ -41,11 +42,13 @@ class Evaluation:
     Attributes:
         report: The scores.
         matched: The records behind them, for curves, intervals and other slices.
+        slices: What the slices of the report stand for, in their order.
         detections: One per frame of `matched.ground_truth`, in its order.
     """
 
     report: Report
     matched: Matched
+    slices: tuple[Slice, ...]
     detections: list[Detections]
 
 
@@ -109,14 +112,17 @@ def evaluate_whole(
     detections = _detections_of(source, catalog, truth, progress, batch_size)
     matched = match(truth, detections, protocol)
     overall = score(matched)
+    sequence = sequence_numbers(truth)
     if not overall.objects:
         logger.warning("%d frames hold no object of the label space: there is no score, only phantoms", len(truth))
     report = Report(
         overall=overall,
-        slices=tuple(_score_slice(matched, item, overall.operating_scores) for item in slices),
+        sequences=len(np.unique(sequence)),
+        slices=tuple(_score_slice(matched, item, sequence, overall.operating_scores) for item in slices),
         by=tuple(by),
         protocol=protocol,
         class_names=label_space.names,
+        label_space=label_space.model_dump(mode="json"),
         label_space_fingerprint=label_space.fingerprint,
         catalog_fingerprint=catalog.fingerprint,
         model=dict(model if model is not None else getattr(source, "description", {})),
@@ -124,7 +130,7 @@ def evaluate_whole(
         frames_partial=truth.frames_partial,
         software=_software(),
     )
-    return Evaluation(report=report, matched=matched, detections=detections)
+    return Evaluation(report=report, matched=matched, slices=tuple(slices), detections=detections)
 
 
 def write_report(report: Report, out_dir: Path | str) -> list[Path]:
@@ -138,7 +144,7 @@ def write_report(report: Report, out_dir: Path | str) -> list[Path]:
     """
     out_dir = Path(out_dir)
     contents = {
-        "report.json": json.dumps(report.to_dict(), indent=2, allow_nan=False) + "\n",
+        REPORT_FILE: json.dumps(report.to_dict(), indent=2, allow_nan=False) + "\n",
         "report.md": format_markdown(report),
     }
     try:
@@ -221,13 +227,16 @@ def _require_frames(truth: GroundTruth, catalog: Catalog) -> None:
     )
 
 
-def _score_slice(matched: Matched, item: Slice, operating_scores: Sequence[float]) -> SliceScores:
+def _score_slice(
+    matched: Matched, item: Slice, sequence: NDArray[np.int64], operating_scores: Sequence[float]
+) -> SliceScores:
     scores = score(matched, item.frame_mask, operating_scores)
     return SliceScores(
         name=item.name,
         column=item.column,
         value=item.value,
         is_small=scores.objects < matched.protocol.small_slice_objects,
+        sequences=len(np.unique(sequence[item.frame_mask])),
         scores=scores,
     )
 

@@ -3,13 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from tl_detection.evaluation.intervals import Interval
 from tl_detection.evaluation.protocol import CocoProtocol
 from tl_detection.evaluation.scores import Scores
 
-REPORT_VERSION = 1
+REPORT_VERSION = 2
+# Names of the files that a later comparison needs, beside each other in the folder of an evaluation.
+REPORT_FILE = "report.json"
+PREDICTIONS_FILE = "predictions.json"
+FRAMES_FILE = "frames.parquet"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CatalogPart:
+    """Which frames were given to be scored.
+
+    Attributes:
+        path: The catalog's folder as it was given.
+        split: The part that was asked for; None = all.
+        where: The filter that was asked for; None = none.
+    """
+
+    path: str
+    split: str | None
+    where: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntervalMethod:
+    """How the intervals of a report came about.
+
+    Attributes:
+        replicates: Data sets drawn.
+        seed: Of the draw.
+        level: Share of the replicates' values that lie between the bounds.
+        least_sequences: Of fewer sequences there is no interval.
+        kind: Of the bootstrap.
+        unit: What is drawn, with replacement, as many as there are.
+    """
+
+    replicates: int
+    seed: int
+    level: float
+    least_sequences: int
+    kind: str = "percentile bootstrap"
+    unit: str = "sequence"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,14 +62,58 @@ class SliceScores:
         column: Such as "weather".
         value: Such as "rainy", or "not annotated".
         is_small: Fewer objects than the protocol asks for before one may conclude from the scores.
+        sequences: Sequences that its frames are of; a frame without one is one of its own.
         scores: Of its frames.
+        intervals: Measure without its slice, such as "ap50" or "recall:red" -> interval; a measure that has none is
+            not there. Measured by `tl evaluate`.
     """
 
     name: str
     column: str
     value: str
     is_small: bool
+    sequences: int
     scores: Scores
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CatalogChanges:
+    """What a catalog holds now and did not hold when it was scored before, with scores of either part.
+
+    An object is known by its box: one whose box has moved was removed and another one added.
+
+    Attributes:
+        previous: The folder of the evaluation before, as it was given.
+        previous_fingerprint: Of its catalog.
+        frames_same: Frames with the same image, conditions and objects.
+        frames_added: Frames that were not scored before.
+        frames_removed: Frames that were scored before.
+        frames_relabelled: Frames with other objects or other conditions.
+        frames_with_other_image: Frames whose image has changed.
+        sequences_added: Sequences of which no frame was scored before.
+        sequences_removed: Sequences of which no frame is scored now.
+        objects_added: Objects and ignore areas, in frames old and new.
+        objects_removed: Objects and ignore areas, in frames that are still scored or are not.
+        objects_relabelled: The same box with another class, state or attribute.
+        old: Scores of the frames that were scored before, as they are now; None where there is none.
+        new: Scores of the frames added; None where there is none.
+    """
+
+    previous: str
+    previous_fingerprint: str
+    frames_same: int
+    frames_added: int
+    frames_removed: int
+    frames_relabelled: int
+    frames_with_other_image: int
+    sequences_added: int
+    sequences_removed: int
+    objects_added: int
+    objects_removed: int
+    objects_relabelled: int
+    old: SliceScores | None
+    new: SliceScores | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,29 +122,41 @@ class Report:
 
     Attributes:
         overall: Scores of all frames. It is not the mean of the slices.
+        sequences: Sequences that the frames are of.
+        intervals: As those of a slice, of all frames.
+        interval_method: How the intervals came about; None where none was measured.
         slices: Scores per condition value, in the order of `by`.
         by: The columns or crosses that the frames were sliced by.
         protocol: The rules.
         class_names: Class names by id.
+        label_space: Its rules, from which it can be made again.
         label_space_fingerprint: Of the label space.
-        catalog_fingerprint: Of the catalog as it was given.
+        catalog_fingerprint: Of the frames that were given to be scored, and their labels.
+        catalog: Where they are; None where nobody said.
         model: What made the detections, as the detector describes itself.
         frames_unlabelled: Frames left out because nobody labelled them.
         frames_partial: Frames left out because a category of the label space was not labelled in them.
         software: Versions of what computed this.
+        changes: What has changed since another evaluation; None where none was named.
     """
 
     overall: Scores
+    sequences: int
     slices: tuple[SliceScores, ...]
     by: tuple[str, ...]
     protocol: CocoProtocol
     class_names: tuple[str, ...]
+    label_space: Mapping[str, Any]
     label_space_fingerprint: str
     catalog_fingerprint: str
     model: Mapping[str, str]
     frames_unlabelled: int
     frames_partial: int
     software: Mapping[str, str]
+    catalog: CatalogPart | None = None
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
+    interval_method: IntervalMethod | None = None
+    changes: CatalogChanges | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain values, ready for JSON; no value is None."""
