@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 from tl_detection.dataset_cli import add_command
@@ -25,7 +26,7 @@ def _add_evaluate(commands) -> None:
     parser.add_argument("--split", help="score this part only, such as val")
     parser.add_argument("--where", metavar="FILTER", help="score these frames only, such as 'weather == \"rainy\"'")
     parser.add_argument("--by", default="weather,scene,time_of_day", help="conditions, products as weather*time_of_day")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for report.json, report.md, predictions.json")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for report, predictions and frames")
     parser.add_argument(
         "--label-space",
         type=Path,
@@ -36,6 +37,21 @@ def _add_evaluate(commands) -> None:
         "--coco", type=Path, metavar="FILE", help="for predictions: the COCO file that defines their ids"
     )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument(
+        "--previous",
+        type=Path,
+        metavar="DIR",
+        help="evaluation before: say what the catalog has got since, and score old and new frames apart",
+    )
+    _add_allow(parser)
+
+
+def _add_allow(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--allow-different-protocol",
+        action="store_true",
+        help="go on although the evaluations were not scored alike, and say in what they differ",
+    )
 
 
 def _add_robustness(commands) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,41 +14,54 @@ from tl_detection.progress import progress
 
 if TYPE_CHECKING:
     from tl_datasets.catalog import Catalog
+    from tl_datasets.label_space import LabelSpace
+    from tl_detection.detector import Detections
 
 
 def run_evaluate(options: argparse.Namespace) -> int:
     """`tl evaluate`."""
-    from tl_datasets.catalog import Catalog
-    from tl_detection.evaluation.conditions import check_columns
-    from tl_detection.evaluation.predictions import read_predictions, write_predictions
-    from tl_detection.evaluation.report import collect_detections, evaluate, format_console, write_report
+    from dataclasses import replace
 
+    from tl_datasets.catalog import Catalog
+    from tl_detection.evaluation.all_intervals import with_intervals
+    from tl_detection.evaluation.catalog_changes import changes_since
+    from tl_detection.evaluation.conditions import check_columns
+    from tl_detection.evaluation.evaluation_folder import EvaluationFolder, write_evaluation
+    from tl_detection.evaluation.report import evaluate_whole, format_console
+    from tl_detection.evaluation.results import CatalogPart
+    from tl_detection.evaluation.same_protocol import (
+        require_same_rules,
+        rules_of_label_space,
+        rules_of_report,
+        warning_of,
+    )
+
+    previous = None if options.previous is None else EvaluationFolder.open(options.previous)
     whole = Catalog.open(options.catalog)
     catalog = _part_to_score(whole, options)
     if options.out is not None:
         refuse_existing(options.out)
-    by = [word for word in options.by.split(",") if word]
+    by = _words(options.by)
     check_columns(by)
-    if options.model.suffix == ".json":
-        if options.label_space is None:
-            raise UsageError(
-                "predictions say nothing of classes; give --label-space FILE (YAML, or a run configuration)"
-            )
-        label_space = _read_label_space(options.label_space)
-        detections = read_predictions(options.model, catalog, label_space, coco=options.coco, whole=whole)
-        description = {"engine": "predictions file", "file": options.model.name}
-    else:
-        from tl_detection.detectors.load import load_detector
-
-        detector = load_detector(options.model, options.device)
-        label_space, description = detector.label_space, detector.description
-        with progress("detect") as show:
-            detections = collect_detections(detector, catalog, progress=show)
-    report = evaluate(detections, catalog, label_space, by=by, model=description)
+    label_space, description, detections_in = _source(options, catalog, whole)
+    if previous is not None:
+        differences = require_same_rules(
+            (f"{options.previous}", rules_of_report(previous.report, frames=False)),
+            ("this evaluation", rules_of_label_space(label_space)),
+            allow=options.allow_different_protocol,
+        )
+        for line in warning_of(differences):
+            print(line)
+    detections = detections_in()
+    evaluation = evaluate_whole(detections, catalog, label_space, by=by, model=description)
+    report = replace(
+        with_intervals(evaluation),
+        catalog=CatalogPart(path=str(options.catalog), split=options.split, where=options.where),
+        changes=None if previous is None else changes_since(previous, evaluation),
+    )
     print(format_console(report))
     if options.out is not None:
-        write_report(report, options.out)
-        write_predictions(options.out / "predictions.json", catalog, label_space, detections)
+        write_evaluation(report, evaluation.matched.ground_truth, catalog, label_space, detections, options.out)
         print(f"{options.out}")
     return 0
 
@@ -104,6 +118,37 @@ def _part_to_score(catalog: Catalog, options: argparse.Namespace) -> Catalog:
     if not len(catalog):
         raise DataError(f"{options.catalog}: no frame left to score; check --split and --where")
     return catalog
+
+
+def _source(
+    options: argparse.Namespace, catalog: Catalog, whole: Catalog
+) -> tuple[LabelSpace, Mapping[str, str], Callable[[], list[Detections]]]:
+    """Classes and description of a detector or a predictions file, and what gives its detections."""
+    from tl_detection.evaluation.predictions import read_predictions
+    from tl_detection.evaluation.report import collect_detections
+
+    if options.model.suffix == ".json":
+        if options.label_space is None:
+            raise UsageError(
+                "predictions say nothing of classes; give --label-space FILE (YAML, or a run configuration)"
+            )
+        label_space = _read_label_space(options.label_space)
+        description = {"engine": "predictions file", "file": options.model.name}
+        return (
+            label_space,
+            description,
+            lambda: read_predictions(options.model, catalog, label_space, coco=options.coco, whole=whole),
+        )
+
+    from tl_detection.detectors.load import load_detector
+
+    detector = load_detector(options.model, options.device)
+
+    def detect() -> list[Detections]:
+        with progress("detect") as show:
+            return collect_detections(detector, catalog, progress=show)
+
+    return detector.label_space, detector.description, detect
 
 
 def _words(text: str) -> list[str]:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from tl_detection.evaluation.protocol import UNBOUNDED_PX2, AreaRange
-from tl_detection.evaluation.results import Report
+from tl_detection.evaluation.results import CatalogChanges, Report, SliceScores
 from tl_detection.evaluation.scores import ClassScores, Scores
+from tl_detection.evaluation.value_text import NO_VALUE, interval_of_text, value_text
 
-NO_VALUE = "-"
 SMALL_MARK = "*"
 
 _NOTE_WIDTH = 110
@@ -31,6 +31,8 @@ class Table:
 def format_console(report: Report) -> str:
     """The report as text: conditions, sizes and classes, then what the marks mean."""
     tables = [_conditions(report, brief=True), _sizes(report), _classes(report)]
+    if report.changes is not None:
+        tables.append(_old_and_new(report.changes))
     notes = [textwrap.fill(note, _NOTE_WIDTH, subsequent_indent="  ") for note in _notes(report)]
     return "\n\n".join([_headline(report), *(as_text(table) for table in tables), "\n".join(notes)]) + "\n"
 
@@ -44,6 +46,8 @@ def format_markdown(report: Report) -> str:
         _classes_by_slice(report, "AP by class and condition (objects)", lambda item: item.ap),
         _classes_by_slice(report, "AP50 by class and condition (objects)", lambda item: item.ap50),
     ]
+    if report.changes is not None:
+        tables.append(_old_and_new(report.changes))
     model = [f"- {key}: {value}" for key, value in report.model.items()] or ["- not described"]
     facts = [
         f"- catalog: `{report.catalog_fingerprint}`",
@@ -74,6 +78,8 @@ def _notes(report: Report) -> list[str]:
     ]
     if any(item.is_small for item in report.slices):
         notes.append(f"'{SMALL_MARK}' fewer than {protocol.small_slice_objects} objects: too few to conclude from.")
+    if report.changes is not None:
+        notes += _changes(report.changes)
     if report.frames_unlabelled or report.frames_partial:
         notes.append(
             f"Left out: {report.frames_unlabelled} unlabelled frames, {report.frames_partial} frames in which a "
@@ -163,6 +169,39 @@ def _classes_by_slice(report: Report, title: str, value: Callable[[ClassScores],
         for index, name in enumerate(report.class_names)
     ]
     return _table(title, "condition", _rows(report), columns)
+
+
+def _old_and_new(changes: CatalogChanges) -> Table:
+    columns: list[Column] = [
+        ("frames", lambda item: "0" if item is None else str(item.scores.frames)),
+        ("objects", lambda item: "0" if item is None else str(item.scores.objects)),
+        ("sequences", lambda item: "0" if item is None else str(item.sequences)),
+        ("AP", lambda item: _with_interval(item, "ap")),
+        ("AP50", lambda item: _with_interval(item, "ap50")),
+        ("AR100", lambda item: _with_interval(item, "ar100")),
+        ("red as green", lambda item: NO_VALUE if item is None else _red_as_green(item.scores)),
+    ]
+    rows = [
+        (f"{name} frames" + (SMALL_MARK if part is not None and part.is_small else ""), part)
+        for name, part in (("old", changes.old), ("new", changes.new))
+    ]
+    return _table("Frames scored before and new ones (95 % interval)", "part", rows, columns)
+
+
+def _changes(changes: CatalogChanges) -> list[str]:
+    return [
+        f"Since {changes.previous} (catalog {changes.previous_fingerprint}): frames: {changes.frames_added} added, "
+        f"{changes.frames_removed} removed, {changes.frames_relabelled} with other labels or conditions, "
+        f"{changes.frames_with_other_image} with another image, {changes.frames_same} as before; sequences: "
+        f"{changes.sequences_added} added, {changes.sequences_removed} removed; objects and ignore areas: "
+        f"{changes.objects_added} added, {changes.objects_removed} removed, {changes.objects_relabelled} re-labelled."
+    ]
+
+
+def _with_interval(item: SliceScores | None, name: str) -> str:
+    if item is None:
+        return NO_VALUE
+    return f"{value_text(getattr(item.scores, name))} ({interval_of_text(item.intervals.get(name))})"
 
 
 def _share(value: float | None) -> str:

@@ -1,0 +1,103 @@
+"""The folder that `tl evaluate` writes: what a later comparison needs, written and opened again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from tl_datasets.catalog import Catalog, write_table
+from tl_datasets.errors import DataError
+from tl_datasets.label_space import LabelSpace
+from tl_detection.detector import Detections
+from tl_detection.evaluation.frame_table import FRAME_TABLE_SCHEMA, frame_table
+from tl_detection.evaluation.ground_truth import GroundTruth
+from tl_detection.evaluation.predictions import read_predictions, write_predictions
+from tl_detection.evaluation.report import write_report
+from tl_detection.evaluation.report_file import read_report
+from tl_detection.evaluation.results import FRAMES_FILE, PREDICTIONS_FILE, Report
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationFolder:
+    """An evaluation as it lies on disk.
+
+    Attributes:
+        path: The folder.
+        report: Its report.
+    """
+
+    path: Path
+    report: Report
+
+    @staticmethod
+    def open(path: Path | str) -> EvaluationFolder:
+        """Open the folder, given itself or its report.json.
+
+        Raises:
+            DataError: There is no report, or it cannot be used.
+        """
+        path = Path(path)
+        report = read_report(path)
+        return EvaluationFolder(path=path if path.is_dir() else path.parent, report=report)
+
+    @property
+    def label_space(self) -> LabelSpace:
+        """The classes and rules that it was scored by."""
+        return LabelSpace.model_validate(self.report.label_space)
+
+    def frames(self) -> pl.DataFrame:
+        """The frames that were scored, see `frame_table`.
+
+        Raises:
+            DataError: The table is missing or cannot be used.
+        """
+        file = self.path / FRAMES_FILE
+        try:
+            table = pl.read_parquet(file)
+            return table.select(pl.col(name).cast(kind) for name, kind in FRAME_TABLE_SCHEMA.items())
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise DataError(
+                f"{file}: cannot be read ({str(error).splitlines()[0]}); expected the frames that were scored: score "
+                "again with: tl evaluate"
+            ) from error
+
+    def detections(self, catalog: Catalog, whole: Catalog | None = None) -> list[Detections]:
+        """What was detected, one result per frame of a catalog.
+
+        Args:
+            catalog: The frames to read for.
+            whole: The catalog before it was filtered; None = `catalog` is all of it.
+
+        Raises:
+            AnnotationError: The predictions are missing or do not fit the frames or classes.
+        """
+        return read_predictions(self.path / PREDICTIONS_FILE, catalog, self.label_space, whole=whole)
+
+
+def write_evaluation(
+    report: Report,
+    truth: GroundTruth,
+    catalog: Catalog,
+    label_space: LabelSpace,
+    detections: Sequence[Detections],
+    out: Path,
+) -> None:
+    """Write report, predictions and frames into a folder; each file appears whole.
+
+    Args:
+        report: The scores.
+        truth: What was scored.
+        catalog: The frames that were given, those that cannot be scored among them.
+        label_space: The classes.
+        detections: One per frame of `catalog`.
+        out: Made where it is missing.
+
+    Raises:
+        DataError: The folder cannot be made or written to.
+    """
+    write_report(report, out)
+    write_predictions(out / PREDICTIONS_FILE, catalog, label_space, detections)
+    write_table(frame_table(truth), out / FRAMES_FILE)

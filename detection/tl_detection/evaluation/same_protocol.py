@@ -1,0 +1,99 @@
+"""Whether two reports may be compared: the same rules, label space and frames, or a clear word about what differs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tl_datasets.errors import DataError, show
+from tl_datasets.label_space import LabelSpace
+from tl_detection.evaluation.protocol import COCO, CocoProtocol
+from tl_detection.evaluation.results import Report
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProtocolDifference:
+    """A field in which two evaluations differ; `str` gives it in words.
+
+    Attributes:
+        field: Dotted key in report.json.
+        first: Its value in the first report, as it stands in a message.
+        second: In the second.
+    """
+
+    field: str
+    first: str
+    second: str
+
+    def __str__(self) -> str:
+        return f"{self.field} is {self.first} in the first and {self.second} in the second"
+
+
+def rules_of_report(report: Report, *, frames: bool = True, intervals: bool = False) -> dict[str, Any]:
+    """Everything by which the scores of a report came about, by dotted key.
+
+    Args:
+        report: The report.
+        frames: With the fingerprint of the frames and their labels.
+        intervals: With how its intervals came about.
+    """
+    rules = _rules(report.protocol, report.class_names, report.label_space_fingerprint)
+    if frames:
+        rules["catalog_fingerprint"] = report.catalog_fingerprint
+    if intervals and report.interval_method is not None:
+        rules |= {f"interval_method.{key}": value for key, value in asdict(report.interval_method).items()}
+    return rules
+
+
+def rules_of_label_space(label_space: LabelSpace, protocol: CocoProtocol = COCO) -> dict[str, Any]:
+    """The same of an evaluation that is yet to be made, without frames and intervals."""
+    return _rules(protocol, label_space.names, label_space.fingerprint)
+
+
+def require_same_rules(
+    first: tuple[str, Mapping[str, Any]], second: tuple[str, Mapping[str, Any]], *, allow: bool = False
+) -> tuple[ProtocolDifference, ...]:
+    """Refuse to compare what was scored by different rules.
+
+    Args:
+        first: A place as it stands in a message, and the rules there.
+        second: Another one.
+        allow: Give the differences back instead.
+
+    Returns:
+        The differences; none unless they are allowed.
+
+    Raises:
+        DataError: The rules differ; names every field.
+    """
+    (first_place, before), (second_place, after) = first, second
+    differences = tuple(
+        ProtocolDifference(field=key, first=show(before.get(key)), second=show(after.get(key)))
+        for key in {**before, **after}
+        if before.get(key) != after.get(key)
+    )
+    if differences and not allow:
+        raise DataError(
+            f"{first_place} and {second_place} were not scored alike: {'; '.join(map(str, differences))}; "
+            "score both in the same way, or go on all the same with --allow-different-protocol"
+        )
+    return differences
+
+
+def warning_of(differences: tuple[ProtocolDifference, ...]) -> list[str]:
+    """The differences as lines that cannot be overlooked; none where there is none."""
+    if not differences:
+        return []
+    return [
+        "NOT SCORED ALIKE, so what follows may differ for that reason alone:",
+        *(f"  {item}" for item in differences),
+    ]
+
+
+def _rules(protocol: CocoProtocol, class_names: tuple[str, ...], label_space_fingerprint: str) -> dict[str, Any]:
+    return {
+        **{f"protocol.{key}": value for key, value in protocol.to_dict().items()},
+        "class_names": class_names,
+        "label_space_fingerprint": label_space_fingerprint,
+    }
