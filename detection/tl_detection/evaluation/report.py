@@ -17,8 +17,9 @@ from tl_datasets.catalog import CONDITIONS, Catalog
 from tl_datasets.errors import DataError
 from tl_datasets.images import write_whole
 from tl_datasets.label_space import LabelSpace
+from tl_datasets.network_size import InputSize
 from tl_detection.detector import Detections, Detector
-from tl_detection.evaluation.conditions import Slice, check_columns, slices_by
+from tl_detection.evaluation.conditions import Slice, slices_by
 from tl_detection.evaluation.ground_truth import GroundTruth, ground_truth_from_catalog
 from tl_detection.evaluation.matching import Matched, match
 from tl_detection.evaluation.protocol import COCO, CocoProtocol
@@ -26,6 +27,7 @@ from tl_detection.evaluation.render import format_console, format_markdown
 from tl_detection.evaluation.replicates import sequence_numbers
 from tl_detection.evaluation.results import REPORT_FILE, Report, SliceScores
 from tl_detection.evaluation.scores import score
+from tl_detection.evaluation.slices import check_slice_names, slice_by_expression
 
 logger = logging.getLogger(__name__)
 
@@ -82,6 +84,8 @@ def evaluate_whole(
     label_space: LabelSpace,
     *,
     by: Sequence[str] = CONDITIONS,
+    expressions: Sequence[str] = (),
+    input_size: InputSize | None = None,
     model: Mapping[str, str] | None = None,
     protocol: CocoProtocol = COCO,
     progress: Progress | None = None,
@@ -95,20 +99,23 @@ def evaluate_whole(
         catalog: The frames, already filtered to the split that is to be scored.
         label_space: The classes to score; a detector must have been trained on the same names.
         by: Columns to slice by (see `slices_by`).
+        expressions: Further slices, such as `night & width_px < 12` (see `slice_by_expression`).
+        input_size: Of the network, for slices by size in its pixels.
         model: What made the detections; None = what the detector says of itself.
         protocol: The rules.
         progress: Called after each batch of images.
         batch_size: Images handed to the detector at a time.
 
     Raises:
-        UsageError: A column to slice by is unknown.
+        UsageError: A column to slice by is unknown, an expression cannot be read, or two slices have one name.
         DataError: No frame can be scored, or the detections do not fit the frames or classes.
         ImageError: An image cannot be read, or has another size than the catalog says.
     """
     truth = ground_truth_from_catalog(catalog, label_space)
     _require_frames(truth, catalog)
-    check_columns(by, of_frames=True)
-    slices = slices_by(truth, by)
+    slices = slices_by(truth, by, input_size=input_size)
+    slices += [slice_by_expression(truth, text, input_size=input_size) for text in expressions]
+    check_slice_names(slices)
     detections = _detections_of(source, catalog, truth, progress, batch_size)
     matched = match(truth, detections, protocol)
     overall = score(matched)
@@ -230,7 +237,7 @@ def _require_frames(truth: GroundTruth, catalog: Catalog) -> None:
 def _score_slice(
     matched: Matched, item: Slice, sequence: NDArray[np.int64], operating_scores: Sequence[float]
 ) -> SliceScores:
-    scores = score(matched, item.frame_mask, operating_scores)
+    scores = score(item.records(matched), item.frame_mask, operating_scores)
     return SliceScores(
         name=item.name,
         column=item.column,

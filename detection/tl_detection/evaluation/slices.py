@@ -18,7 +18,7 @@ from tl_datasets.expressions import Filter, parse_filter
 from tl_datasets.network_size import InputSize
 from tl_detection.evaluation.ground_truth import GroundTruth
 from tl_detection.evaluation.intervals import LEAST_SEQUENCES
-from tl_detection.evaluation.matching import Matched
+from tl_detection.evaluation.matching import Matched, match_objects
 from tl_detection.evaluation.pairs import BoolArray, IntArray
 from tl_detection.evaluation.replicates import sequence_numbers
 from tl_detection.evaluation.selection import Selection
@@ -67,6 +67,13 @@ class Slice:
             return chosen
         table = columns_of_objects(truth, self.of_objects.columns, self.input_size)
         return chosen & _mask(table, self.of_objects.may_be_true())
+
+    def records(self, matched: Matched) -> Matched:
+        """Records of which scores and intervals of its frames are taken: the same, or matched anew for its objects."""
+        if self.of_objects is None:
+            return matched
+        selection = self.select(matched)
+        return match_objects(matched, selection.objects, selection.detections)
 
     def select(self, matched: Matched) -> Selection:
         """The part of matched records that it speaks of."""

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tl_detection.evaluation.conditions import slices_by
 from tl_detection.evaluation.pairs import BoolArray, FloatArray, IntArray
 from tl_detection.evaluation.records import ClassRecords, records_by_class
 from tl_detection.evaluation.report import Evaluation
@@ -62,12 +61,12 @@ def score_curve(records: ClassRecords) -> ScoreCurve | None:
 
 def score_curves(evaluation: Evaluation) -> Iterator[tuple[str, str, ScoreCurve]]:
     """(frames, class, curve) of every class over all frames, then over the frames of each condition value."""
-    truth = evaluation.matched.ground_truth
-    slices = [(ALL_FRAMES, np.ones(len(truth), np.bool_))]
-    parts = slices_by(truth, evaluation.report.by)
-    slices += [(item.name, item.frame_mask) for item in parts if item.of_objects is None]
-    for frames, mask in slices:
-        for name, records in zip(truth.names, records_by_class(evaluation.matched, mask), strict=True):
+    matched = evaluation.matched
+    truth = matched.ground_truth
+    parts = [(ALL_FRAMES, np.ones(len(truth), np.bool_), matched)]
+    parts += [(item.name, item.frame_mask, item.records(matched)) for item in evaluation.slices]
+    for frames, mask, part in parts:
+        for name, records in zip(truth.names, records_by_class(part, mask), strict=True):
             curve = score_curve(records)
             if curve is not None:
                 yield frames, name, curve

@@ -16,7 +16,7 @@ from tl_datasets.images import write_rgb
 from tl_datasets.label_space import LabelSpace, Rule
 from tl_datasets.taxonomy import State, TimeOfDay, Weather
 from tl_detection.detector import Detections
-from tl_detection.evaluation.report import collect_detections, evaluate, format_console, write_report
+from tl_detection.evaluation.report import collect_detections, evaluate, evaluate_whole, format_console, write_report
 
 COLOURS = {State.RED: (250, 0, 0), State.GREEN: (0, 250, 0)}
 
@@ -173,3 +173,31 @@ def test_evaluation_needs_no_torch():
     code += ";import sys;print([name for name in ('torch','ultralytics','pycocotools') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_slices_of_objects_and_expressions_are_scored_as_cocos_sizes_are(random_problem):
+    problem = random_problem(5, 40)
+    evaluation = evaluate_whole(
+        problem.detections,
+        problem.catalog,
+        problem.label_space,
+        by=["area_px2", "state"],
+        expressions=["small ones: area_px2 <= 1024"],
+    )
+    report = evaluation.report
+    small = next(item for item in report.slices if item.name == "small ones")
+    assert small.value == "area_px2 <= 1024"
+    assert small.scores.ap == pytest.approx(report.overall.ap_small, abs=1e-12)
+    assert small.scores.objects == report.overall.objects_small
+    red = next(item for item in report.slices if item.name == "state=red")
+    assert red.scores.objects == report.overall.classes[0].objects
+    assert red.scores.classes[1].ap is None
+    assert [item.name for item in report.slices] == [item.name for item in evaluation.slices]
+
+
+def test_two_slices_of_one_name_are_refused(random_problem):
+    problem = random_problem(5)
+    with pytest.raises(UsageError, match="two slices have this name"):
+        evaluate_whole(
+            problem.detections, problem.catalog, problem.label_space, by=[], expressions=["a: night", "a: rainy"]
+        )
