@@ -11,6 +11,7 @@ from tl_detection.dataset_cli import add_command
 def add_commands(commands) -> None:
     """Add the commands of `evaluation_commands` to a parser's sub-commands."""
     _add_evaluate(commands)
+    _add_gate(commands)
     _add_robustness(commands)
 
 
@@ -43,6 +44,21 @@ def _add_evaluate(commands) -> None:
         metavar="DIR",
         help="evaluation before: say what the catalog has got since, and score old and new frames apart",
     )
+    _add_allow(parser)
+
+
+def _add_gate(commands) -> None:
+    parser = add_command(
+        commands,
+        "gate",
+        "judge a report by limits on its numbers, for continuous integration",
+        "tl gate scores/ --rules configs/gate/lights.yaml --baseline scores_before/ --out gate/",
+    )
+    parser.description = f"{parser.description} Exit code 0: passed, 1: failed, 2: the rules are wrong."
+    parser.add_argument("report", type=Path, help="folder of tl evaluate, or its report.json")
+    parser.add_argument("--rules", type=Path, required=True, metavar="FILE", help="YAML file of limits")
+    parser.add_argument("--baseline", type=Path, metavar="DIR", help="evaluation before, for limits on a drop or rise")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for gate.xml (JUnit), gate.md, gate.html")
     _add_allow(parser)
 
 

@@ -66,6 +66,33 @@ def run_evaluate(options: argparse.Namespace) -> int:
     return 0
 
 
+def run_gate(options: argparse.Namespace) -> int:
+    """`tl gate`."""
+    from tl_datasets.errors import ConfigError
+    from tl_detection.evaluation.gate.gate import run_gate as gate
+    from tl_detection.evaluation.gate.gate import write_gate
+    from tl_detection.evaluation.gate.judge import is_passed
+    from tl_detection.evaluation.gate.rules import load_rules
+    from tl_detection.evaluation.gate.summary import format_console
+
+    try:
+        rules = load_rules(options.rules)
+    except ConfigError as error:  # to continuous integration a failed gate and a broken one are two things
+        raise UsageError(str(error)) from error
+    summary = gate(
+        options.report,
+        options.rules,
+        rules,
+        options.baseline,
+        allow_different_protocol=options.allow_different_protocol,
+    )
+    print(format_console(summary))
+    if options.out is not None:
+        write_gate(summary, options.out)
+        print(f"{options.out}")
+    return 0 if is_passed(summary.verdicts) else 1
+
+
 def run_robustness(options: argparse.Namespace) -> int:
     """`tl robustness`."""
     from tl_datasets.catalog import Catalog

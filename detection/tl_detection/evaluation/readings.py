@@ -72,7 +72,7 @@ def read_measure(
         if scope.why_silent(item) is not None:
             continue
         if measure.bound is None:
-            value = _value(_scores_of(evaluation, item), measure.name, scope.class_id)
+            value = value_in(_scores_of(evaluation, item), measure.name, scope.class_id)
         else:
             drawn = draw_replicates(scope.sequence_number, item.frame_mask, replicates=replicates)
             found = interval(matched, drawn, measure.name, class_id=scope.class_id, operating_scores=operating_scores)
@@ -218,7 +218,8 @@ def _scores_of(evaluation: Evaluation, item: Slice) -> Scores:
     return score(evaluation.matched, item.frame_mask, evaluation.report.overall.operating_scores)
 
 
-def _value(scores: Scores, name: ScoreName, class_id: int | None) -> float | None:
+def value_in(scores: Scores, name: ScoreName, class_id: int | None) -> float | None:
+    """A score of a set of frames: of a class, or of all (None); None where there is none."""
     if name == "red_as_green":
         counts = scores.red_as_green
         return counts.as_green / counts.objects if counts is not None and counts.objects else None

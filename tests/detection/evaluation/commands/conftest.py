@@ -106,17 +106,27 @@ def drawn_frames(n_sequences: int, n_frames: int, first: int = 0) -> list[Frame]
 @pytest.fixture
 def drives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Drives:
     """14 drives of 3 frames, with images."""
+    monkeypatch.chdir(tmp_path)
+    return _drives(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def shared_drives(tmp_path_factory: pytest.TempPathFactory) -> Drives:
+    """The same for tests that only read."""
+    return _drives(tmp_path_factory.mktemp("drives"))
+
+
+def _drives(folder: Path) -> Drives:
     frames = drawn_frames(14, 3)
-    (tmp_path / "images").mkdir()
+    (folder / "images").mkdir()
     for frame in frames:
         image = np.full((120, 160, 3), (40, 44, 52), np.uint8)
         for box in frame.annotations or ():
             x1, y1, x2, y2 = (int(value) for value in box.xyxy)
             image[y1:y2, x1:x2] = COLOURS[box.state]  # type: ignore[index]
-        write_rgb(tmp_path / "images" / frame.path, image)
-    (tmp_path / "lights.yaml").write_text(LABEL_SPACE)
-    monkeypatch.chdir(tmp_path)
-    made = Drives(folder=tmp_path, catalog=tmp_path / "catalog1", frames=frames, n_catalogs=0)
+        write_rgb(folder / "images" / frame.path, image)
+    (folder / "lights.yaml").write_text(LABEL_SPACE)
+    made = Drives(folder=folder, catalog=folder / "catalog1", frames=frames, n_catalogs=0)
     made.save(frames)
     return made
 

@@ -1,0 +1,1 @@
+"""Whether a report keeps to the limits of a rules file."""

@@ -1,0 +1,75 @@
+"""From the places of a report and its rules to verdicts, and from there to files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tl_datasets.errors import DataError
+from tl_datasets.images import write_whole
+from tl_detection.evaluation.gate.judge import judge
+from tl_detection.evaluation.gate.junit import junit_of
+from tl_detection.evaluation.gate.rules import GateRules
+from tl_detection.evaluation.gate.summary import GateSummary, format_html, format_markdown
+from tl_detection.evaluation.report_file import read_report
+from tl_detection.evaluation.same_protocol import require_same_rules, rules_of_report
+
+
+def run_gate(
+    report_path: Path,
+    rules_path: Path,
+    rules: GateRules,
+    baseline_path: Path | None = None,
+    *,
+    allow_different_protocol: bool = False,
+) -> GateSummary:
+    """Judge the report of an evaluation.
+
+    Args:
+        report_path: The folder of an evaluation, or its report.json.
+        rules_path: Where the rules are from.
+        rules: The limits.
+        baseline_path: The evaluation that rules about a drop or rise compare with.
+        allow_different_protocol: Compare with it although it was not scored alike.
+
+    Raises:
+        UsageError: A rule needs a baseline, and none is given.
+        DataError: A report cannot be used, or the two were not scored alike.
+    """
+    report = read_report(report_path)
+    baseline, differences = None, ()
+    if baseline_path is not None:
+        baseline = read_report(baseline_path)
+        differences = require_same_rules(
+            (f"{baseline_path}", rules_of_report(baseline, intervals=True)),
+            (f"{report_path}", rules_of_report(report, intervals=True)),
+            allow=allow_different_protocol,
+        )
+    return GateSummary(
+        report_name=str(report_path),
+        report=report,
+        rules_name=str(rules_path),
+        verdicts=judge(report, rules, baseline),
+        baseline_name=None if baseline_path is None else str(baseline_path),
+        baseline=baseline,
+        differences=differences,
+    )
+
+
+def write_gate(summary: GateSummary, out: Path) -> list[Path]:
+    """Write gate.xml (JUnit), gate.md and gate.html; each file appears whole, and takes the place of an older one.
+
+    Raises:
+        DataError: The folder cannot be made or written to.
+    """
+    contents = {
+        "gate.xml": junit_of(summary.verdicts, summary.report_name),
+        "gate.md": format_markdown(summary),
+        "gate.html": format_html(summary),
+    }
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, content in contents.items():
+            write_whole(out / name, content)
+    except OSError as error:
+        raise DataError(f"{out}: cannot write the verdicts ({error.strerror}); choose another --out") from error
+    return [out / name for name in contents]

@@ -1,0 +1,139 @@
+"""What a `Measure` is in a report that was written before: the numbers of the file alone, nothing is scored again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import permutations
+
+from tl_datasets.errors import DataError, UsageError
+from tl_detection.evaluation.intervals import Interval, ScoreName
+from tl_detection.evaluation.measures import Measure, no_such
+from tl_detection.evaluation.readings import value_in
+from tl_detection.evaluation.results import Report, SliceScores
+from tl_detection.evaluation.scores import Scores
+
+EVERYWHERE = "all frames"
+_SIZES = ("small", "medium", "large")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportedValue:
+    """A number of a report with what it was measured on.
+
+    Attributes:
+        value: The score, or the bound of its interval; None where the report has none.
+        interval: Of the score; None where it has none.
+        where: Name of the slice.
+        frames: Of the slice.
+        objects: That the number was measured on; of one class and size at most so many.
+        sequences: That hold such objects; where they were too few for an interval, at most so many.
+    """
+
+    value: float | None
+    interval: Interval | None
+    where: str
+    frames: int
+    objects: int
+    sequences: int
+
+
+def reported_values(report: Report, measure: Measure, slice_name: str | None = None) -> list[ReportedValue]:
+    """The number in its slice, or for `worst(...)` in each of its slices.
+
+    Args:
+        report: What `tl evaluate` wrote.
+        measure: What to read.
+        slice_name: The slice by its name in the report; None = the one that the measure names.
+
+    Raises:
+        DataError: The report has no such slice or class, or no intervals and a bound is asked for.
+    """
+    try:
+        class_id = measure.class_id(report.class_names)
+    except UsageError as error:
+        raise DataError(str(error)) from error
+    if measure.bound is not None and report.interval_method is None:
+        raise DataError(f"{measure}: the report has no intervals; score with: tl evaluate")
+    return [
+        _value(report, measure, class_id, name, scores, sequences, intervals)
+        for name, scores, sequences, intervals in _places(report, measure, slice_name)
+    ]
+
+
+def _value(
+    report: Report,
+    measure: Measure,
+    class_id: int | None,
+    where: str,
+    scores: Scores,
+    sequences: int,
+    intervals: Mapping[str, Interval],
+) -> ReportedValue:
+    value = value_in(scores, measure.name, class_id)
+    found = intervals.get(str(Measure(name=measure.name, class_name=measure.class_name)))
+    if found is not None:
+        sequences = found.sequences
+    elif value is not None and report.interval_method is not None:
+        sequences = min(sequences, report.interval_method.least_sequences - 1)
+    if measure.bound is not None:
+        value = None if found is None or value is None else found.low if measure.bound == "lower" else found.high
+    return ReportedValue(
+        value=value,
+        interval=found,
+        where=where,
+        frames=scores.frames,
+        objects=_objects(scores, measure.name, class_id),
+        sequences=sequences,
+    )
+
+
+def _objects(scores: Scores, name: ScoreName, class_id: int | None) -> int:
+    if name == "red_as_green":
+        return 0 if scores.red_as_green is None else scores.red_as_green.objects
+    if name == "phantoms_per_frame":  # needs none of its class: how much there is to see at all
+        return scores.objects
+    objects = scores.objects if class_id is None else scores.classes[class_id].objects
+    size = name.removeprefix("ap_")
+    of_size = getattr(scores, f"objects_{size}") if size in _SIZES else None
+    return objects if of_size is None else min(objects, of_size)
+
+
+def _places(
+    report: Report, measure: Measure, slice_name: str | None
+) -> list[tuple[str, Scores, int, Mapping[str, Interval]]]:
+    if slice_name is not None:
+        return [_of_slice(_find(report, [slice_name]))]
+    if measure.where:
+        pairs = [f"{column}={value}" for column, value in measure.where]
+        return [_of_slice(_find(report, [", ".join(order) for order in permutations(pairs)]))]
+    if not measure.worst_over:
+        return [(EVERYWHERE, report.overall, report.sequences, report.intervals)]
+    found = []
+    for cross in measure.worst_over:
+        orders = {"*".join(order) for order in permutations(cross.split("*"))}
+        slices = [item for item in report.slices if item.column in orders]
+        if not slices:
+            raise DataError(
+                f"{measure}: the report has no slices by {cross} (it has {', '.join(report.by) or 'none'}); score "
+                f"again with --by {','.join([*report.by, cross])}"
+            )
+        found += [_of_slice(item) for item in slices]
+    return found
+
+
+def _find(report: Report, names: list[str]) -> SliceScores:
+    for item in report.slices:
+        if item.name in names:
+            return item
+    known = [item.name for item in report.slices]
+    try:
+        raise no_such(names[0], "slice", names[0], known)
+    except UsageError as error:
+        raise DataError(
+            f"the report has no slice {names[0]}: {error}; score again with a --by that makes it"
+        ) from error
+
+
+def _of_slice(item: SliceScores) -> tuple[str, Scores, int, Mapping[str, Interval]]:
+    return item.name, item.scores, item.sequences, item.intervals

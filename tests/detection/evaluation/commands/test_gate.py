@@ -1,0 +1,250 @@
+"""`tl gate`: limits on the numbers of a report, for continuous integration."""
+
+from __future__ import annotations
+
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from tl_detection.cli import main
+from tl_detection.evaluation.gate.rules import load_rules
+
+CONFIGS = Path(__file__).resolve().parents[4] / "configs" / "gate"
+
+
+@pytest.fixture(scope="module")
+def scored(shared_drives):
+    """By night two reds of 21 are missed and one is called green; by day nothing is wrong."""
+    out = shared_drives.evaluate(
+        "a", "--by", "weather,time_of_day", missed={"drive01_0", "drive03_1"}, as_green={"drive05_2"}
+    )
+    assert json.loads((out / "report.json").read_text())["overall"]["red_as_green"]["as_green"] == 1
+    return out
+
+
+@pytest.fixture(scope="module")
+def before(shared_drives):
+    """Nothing is wrong."""
+    return shared_drives.evaluate("before", "--by", "weather,time_of_day")
+
+
+@pytest.fixture
+def gate(tmp_path):
+    """Write a rules file and run the command; gives its exit code."""
+
+    def run(report, rules: str, *more: str) -> int:
+        path = tmp_path / "rules.yaml"
+        path.write_text(rules)
+        return main(["gate", str(report), "--rules", str(path), "--out", str(tmp_path / "gate"), *more])
+
+    return run
+
+
+# Of 21 reds by night 18 are found: 0.857; the interval goes below and above that.
+@pytest.mark.parametrize(
+    ("rule", "code", "words"),
+    [
+        ("{measure: recall:red@time_of_day=night, at_least: 0.8}", 0, ["0.857", "time_of_day=night", "21"]),
+        ("{measure: recall:red@time_of_day=night, at_least: 0.9}", 1, ["is less than 0.9"]),
+        ("{measure: recall_lower:red@time_of_day=night, at_least: 0.8}", 1, ["is less than 0.8"]),
+        ("{measure: recall_upper:red@time_of_day=night, at_least: 0.9}", 0, ["0.952"]),
+        ("{measure: recall:red@time_of_day=daytime, at_least: 1}", 0, ["1.000"]),
+        ("{measure: recall:red@worst(time_of_day), at_least: 0.9}", 1, ["0.857 in time_of_day=night"]),
+        ("{measure: red_as_green, at_most: 0.02}", 1, ["0.024 in all frames", "more than 0.02"]),
+        ("{measure: red_as_green, at_most: 0.03}", 0, ["42"]),
+        ("{measure: red_as_green_upper, at_most: 0.03}", 1, ["more than 0.03"]),
+        ("{measure: ap50, slice: weather=rainy, at_least: 0.5, min_objects: 30}", 0, ["weather=rainy", "30"]),
+        # Too small.
+        ("{measure: ap50@weather=rainy, at_least: 0.5, min_objects: 31}", 1, ["30 objects, 31 asked for"]),
+        ("{measure: ap50@weather=rainy, at_least: 0.5, min_objects: 31, if_too_small: warn}", 0, ["warned", "30 obj"]),
+        ("{measure: ap50@weather=rainy, at_least: 0.5, min_objects: 31, if_too_small: pass}", 0, ["not judged"]),
+        ("{measure: ap50@weather=rainy, at_least: 0.5, min_sequences: 6}", 1, ["5 sequences, 6 asked for"]),
+        ("{measure: ap50@worst(weather), at_least: 0.99, min_objects: 31, if_too_small: warn}", 1, ["weather=clear"]),
+        ("{measure: ap50@worst(weather), at_least: 0.5, min_objects: 31}", 1, ["weather=rainy (30 objects"]),
+        ("{measure: ap50@worst(weather), at_least: 0.5, min_objects: 31, if_too_small: pass}", 0, ["passed"]),
+        # Missing.
+        ("{measure: ap50@scene=tunnel, at_least: 0.5, if_too_small: pass}", 1, ["no slice scene=tunnel"]),
+        ("{measure: ap50@worst(scene), at_least: 0.5, if_too_small: pass}", 1, ["no slices by scene", "--by weather,"]),
+        ("{measure: ap50, slice: wether=rainy, at_least: 0.5}", 1, ["no slice wether=rainy", "'weather=rainy'"]),
+        ("{measure: recall:rde, at_least: 0.5, if_too_small: pass}", 1, ["no class 'rde'", "'red'"]),
+        ("{measure: phantoms_per_frame, at_most: 1, if_too_small: pass}", 1, ["no value", "every class has objects"]),
+        ("{measure: ap_large, at_least: 0.5, if_too_small: pass}", 0, ["not judged", "0 objects"]),
+    ],
+)
+def test_a_rule_is_judged(scored, gate, capsys, rule, code, words):
+    capsys.readouterr()
+    assert gate(scored, f"min_objects: 1\nrules: [{rule}]") == code
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    for word in words:
+        assert word in printed.out, printed.out
+    assert ("Gate passed" if code == 0 else "Gate failed") in printed.out
+
+
+@pytest.mark.parametrize(
+    ("rule", "code", "words"),
+    [
+        ("{measure: recall:red, drop_at_most: 0.08}", 0, ["was 1.000", "dropped by 0.071"]),
+        ("{measure: recall:red, drop_at_most: 0.07}", 1, ["was 1.000", "0.07 is allowed"]),
+        ("{measure: recall:red@worst(time_of_day), drop_at_most: 0.1}", 1, ["dropped by 0.143"]),
+        ("{measure: red_as_green, rise_at_most: 0}", 1, ["rose by 0.024"]),
+        ("{measure: red_as_green, rise_at_most: 0.03}", 0, ["rose by 0.024"]),
+        ("{measure: recall:green, drop_at_most: 0}", 1, ["dropped by 0.048"]),
+    ],
+)
+def test_a_report_is_judged_against_another_one(scored, before, gate, tmp_path, rule, code, words):
+    rules = f"min_objects: 1\nrules: [{rule}]"
+    assert gate(scored, rules, "--baseline", str(before)) == code
+    summary = (tmp_path / "gate" / "gate.md").read_text()
+    for word in words:
+        assert word in summary, summary
+    # The other way round nothing has become worse.
+    assert gate(before, rules, "--baseline", str(scored)) == 0
+    assert gate(scored, rules, "--baseline", str(scored)) == 0
+
+
+def test_a_rule_against_another_report_needs_one(scored, gate, capsys):
+    assert gate(scored, "rules: [{measure: ap50, drop_at_most: 0.01}]") == 2
+    assert "--baseline" in capsys.readouterr().err
+
+
+def test_a_baseline_of_other_frames_needs_a_word(shared_drives, scored, gate, tmp_path, capsys):
+    other = shared_drives.evaluate("other", "--where", "weather == 'clear'", "--by", "weather,time_of_day")
+    rules = "min_objects: 1\nrules: [{measure: ap50, drop_at_most: 0.5}]"
+    capsys.readouterr()
+    assert gate(scored, rules, "--baseline", str(other)) == 1
+    message = capsys.readouterr().err
+    assert "not scored alike" in message and "catalog_fingerprint" in message
+    assert gate(scored, rules, "--baseline", str(other), "--allow-different-protocol") == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("NOT SCORED ALIKE") and "catalog_fingerprint" in printed
+    for name in ("gate.md", "gate.html"):
+        assert "NOT SCORED ALIKE" in (tmp_path / "gate" / name).read_text()
+
+
+@pytest.mark.parametrize(
+    ("rules", "words"),
+    [
+        ("", ["expected a mapping"]),
+        ("rules: []", ["rules: found none", "at least 1"]),
+        ("rule: [{measure: ap50, at_least: 0.5}]", ["rule: no such setting", "rules: is required"]),
+        ("rules: [{measure: ap50, at_leest: 0.5}]", ["rules.0.at_leest: no such setting"]),
+        ("rules: [{measure: ap5, at_least: 0.5}]", ["rules.0.measure", "'ap5'", "did you mean 'ap75'"]),
+        ("rules: [{measure: ap50@weather=rany, at_least: 0.5}]", ["rules.0.measure", "'rany'", "'rainy'"]),
+        ("rules: [{measure: ap50@worst(wether), at_least: 0.5}]", ["rules.0.measure", "'wether'", "'weather'"]),
+        ("rules: [{measure: ap50, at_least: .nan}]", ["rules.0.at_least", "finite"]),
+        ("rules: [{measure: ap50, at_least: .inf}]", ["rules.0.at_least", "finite"]),
+        ("rules: [{measure: ap50, drop_at_most: -1}]", ["rules.0.drop_at_most", "greater than or equal to 0"]),
+        ("rules: [{measure: ap50}]", ["rules.0", "found none", "exactly one"]),
+        ("rules: [{measure: ap50, at_least: 0.1, at_most: 0.2}]", ["rules.0", "found at_least, at_most"]),
+        ("rules: [{measure: ap50, rise_at_most: 0.1}]", ["rules.0", "more is better", "drop_at_most"]),
+        ("rules: [{measure: red_as_green, drop_at_most: 0.1}]", ["rules.0", "less is better", "rise_at_most"]),
+        ("rules: [{measure: ap50@weather=rainy, slice: x, at_least: 1}]", ["rules.0", "names a slice already"]),
+        ("if_too_small: ignore\nrules: [{measure: ap50, at_least: 1}]", ["if_too_small", "'fail', 'warn' or 'pass'"]),
+        ("min_objects: -1\nrules: [{measure: x, at_least: 1}]", ["min_objects", "rules.0.measure"]),
+        ("rules: [{measure: ap50", ["rules.yaml"]),
+    ],
+)
+def test_wrong_rules_are_named_in_one_line(scored, gate, tmp_path, capsys, rules, words):
+    capsys.readouterr()
+    assert gate(scored, rules) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith("tl gate: ") and "rules.yaml" in line
+    for word in words:
+        assert word in line, line
+    assert not (tmp_path / "gate").exists()
+
+
+def test_no_rules_file_and_no_report(scored, gate, tmp_path, capsys):
+    assert main(["gate", str(scored), "--rules", "nowhere.yaml"]) == 2
+    assert "nowhere.yaml" in capsys.readouterr().err
+    assert gate(tmp_path, "rules: [{measure: ap50, at_least: 0.5}]") == 1
+    assert "holds no report.json" in capsys.readouterr().err
+
+
+def test_a_report_without_intervals_has_no_bounds(scored, gate, tmp_path, capsys):
+    path, content = tmp_path / "report.json", json.loads((scored / "report.json").read_text())
+    path.write_text(json.dumps(content | {"intervals": {}, "interval_method": None}))
+    assert gate(path, "rules: [{measure: ap50_lower, at_least: 0.5, if_too_small: pass}]") == 1
+    assert "the report has no intervals" in capsys.readouterr().out
+    assert gate(path, "rules: [{measure: ap50, at_least: 0.5}]") == 0
+
+
+RULES = """
+min_objects: 1
+rules:
+  - {measure: ap50, at_least: 0.5, name: "finds <lights> & \\"more\\" | \\u0007"}
+  - {measure: recall:red, at_least: 0.99}
+  - {measure: recall:green, at_least: 0.5, min_objects: 100, if_too_small: warn}
+  - {measure: recall:green, at_least: 0.5, min_objects: 100, if_too_small: pass}
+"""
+
+
+def test_the_xml_is_read_by_others(scored, gate, tmp_path):
+    assert gate(scored, RULES) == 1
+    root = ElementTree.parse(tmp_path / "gate" / "gate.xml").getroot()
+    (suite,) = root
+    assert (root.tag, suite.tag) == ("testsuites", "testsuite")
+    assert {name: suite.get(name) for name in ("tests", "failures", "errors", "skipped")} == {
+        **dict.fromkeys(("failures", "skipped"), "1"),
+        "tests": "4",
+        "errors": "0",
+    }
+    assert suite[0].get("name") == 'finds <lights> & "more" | �'
+    assert [[child.tag for child in case] for case in suite] == [
+        ["system-out"],
+        ["failure", "system-out"],
+        ["system-out"],
+        ["skipped", "system-out"],
+    ]
+    failure = suite[1].find("failure")
+    assert failure is not None and "0.929 in all frames, is less than 0.99" in str(failure.get("message"))
+
+
+def test_the_xml_is_read_by_junitparser(scored, gate, tmp_path):
+    junitparser = pytest.importorskip("junitparser", reason="the judge of JUnit files is not installed (extra dev)")
+    gate(scored, RULES)
+    xml = junitparser.JUnitXml.fromfile(str(tmp_path / "gate" / "gate.xml"))
+    (suite,) = xml
+    assert (suite.tests, suite.failures, suite.errors, suite.skipped) == (4, 1, 0, 1)
+    assert [case.is_passed for case in suite] == [True, False, True, False]
+    assert [case.is_skipped for case in suite] == [False, False, False, True]
+
+
+class _Text(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.open, self.text, self.links = [], "", []
+
+    def handle_starttag(self, tag, attrs):
+        self.open += [] if tag in ("meta", "br") else [tag]
+        self.links += [value for name, value in attrs if name in ("src", "href")]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_the_pages_say_what_was_judged(scored, gate, tmp_path):
+    gate(scored, RULES)
+    page = _Text()
+    page.feed((tmp_path / "gate" / "gate.html").read_text())
+    assert page.open == [] and page.links == []
+    markdown = (tmp_path / "gate" / "gate.md").read_text()
+    assert markdown.startswith("# Gate failed: 1 of 4 rules failed, 1 warned, 1 not judged\n")
+    for text in (page.text, markdown):
+        for word in ('finds <lights> & "more"', "0.929", "predictions file", "catalog1", "1000 replicates", "failed"):
+            assert word in text, word
+
+
+def test_the_example_rules_load():
+    paths = sorted(CONFIGS.glob("*.yaml"))
+    assert [path.name for path in paths] == ["lights.yaml", "no_worse.yaml"]
+    rules = {path.name: load_rules(path) for path in paths}
+    assert not any(rule.needs_baseline for rule in rules["lights.yaml"].rules)
+    assert all(rule.needs_baseline for rule in rules["no_worse.yaml"].rules)
