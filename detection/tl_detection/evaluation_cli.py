@@ -26,7 +26,26 @@ def _add_evaluate(commands) -> None:
     parser.add_argument("--catalog", type=Path, required=True)
     parser.add_argument("--split", help="score this part only, such as val")
     parser.add_argument("--where", metavar="FILTER", help="score these frames only, such as 'weather == \"rainy\"'")
-    parser.add_argument("--by", default="weather,scene,time_of_day", help="conditions, products as weather*time_of_day")
+    parser.add_argument(
+        "--by",
+        default="weather,scene,time_of_day",
+        help="columns of frames or objects, such as weather,state,height_px; products as weather*time_of_day",
+    )
+    parser.add_argument(
+        "--slice",
+        action="append",
+        default=[],
+        dest="slices",
+        metavar="EXPR",
+        help="one more slice, such as 'night & rainy & width_px < 12' or 'NAME: EXPR'; may be repeated",
+    )
+    parser.add_argument(
+        "--input-size",
+        metavar="WxH",
+        help="of the network, for network_width_px and network_height_px (default: what the detector says)",
+    )
+    parser.add_argument("--replicates", type=int, default=1000, metavar="N", help="of the bootstrap (default 1000)")
+    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (default 0)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for report, predictions and frames")
     parser.add_argument(
         "--label-space",

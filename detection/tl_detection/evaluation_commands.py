@@ -23,6 +23,7 @@ def run_evaluate(options: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from tl_datasets.catalog import Catalog
+    from tl_datasets.network_size import InputSize
     from tl_detection.evaluation.all_intervals import with_intervals
     from tl_detection.evaluation.catalog_changes import changes_since
     from tl_detection.evaluation.conditions import check_columns
@@ -35,15 +36,26 @@ def run_evaluate(options: argparse.Namespace) -> int:
         rules_of_report,
         warning_of,
     )
+    from tl_detection.evaluation.slice_analyses import analyse_slices
+    from tl_detection.evaluation.slice_columns import require_input_size
+    from tl_detection.evaluation.slices import parse_slice
 
     previous = None if options.previous is None else EvaluationFolder.open(options.previous)
     whole = Catalog.open(options.catalog)
     catalog = _part_to_score(whole, options)
     if options.out is not None:
         refuse_existing(options.out)
+    if options.replicates < 1:
+        raise UsageError(f"--replicates {options.replicates}: expected 1 or more")
+    # Whatever can be refused is refused before anything is detected.
     by = _words(options.by)
     check_columns(by)
+    asked = {part for word in by for part in word.split("*")}
+    asked.update(column for text in options.slices for column in parse_slice(text)[1].columns)
     label_space, description, detections_in = _source(options, catalog, whole)
+    size = options.input_size or description.get("input")
+    input_size = None if size is None else InputSize.parse(size)
+    require_input_size(asked, input_size, "--by and --slice")
     if previous is not None:
         differences = require_same_rules(
             (f"{options.previous}", rules_of_report(previous.report, frames=False)),
@@ -53,11 +65,22 @@ def run_evaluate(options: argparse.Namespace) -> int:
         for line in warning_of(differences):
             print(line)
     detections = detections_in()
-    evaluation = evaluate_whole(detections, catalog, label_space, by=by, model=description)
+    evaluation = evaluate_whole(
+        detections,
+        catalog,
+        label_space,
+        by=by,
+        expressions=options.slices,
+        input_size=input_size,
+        model=description,
+    )
+    drawn = {"replicates": options.replicates, "seed": options.seed}
+    with progress("analyse", "slices") as show:
+        analyses = analyse_slices(evaluation, **drawn, progress=show)
     report = replace(
-        with_intervals(evaluation),
+        analyses.put_into(with_intervals(evaluation, **drawn)),
         catalog=CatalogPart(path=str(options.catalog), split=options.split, where=options.where),
-        changes=None if previous is None else changes_since(previous, evaluation),
+        changes=None if previous is None else changes_since(previous, evaluation, **drawn),
     )
     print(format_console(report))
     if options.out is not None:

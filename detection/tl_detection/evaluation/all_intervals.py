@@ -18,7 +18,7 @@ from tl_detection.evaluation.intervals import (
 )
 from tl_detection.evaluation.matching import Matched
 from tl_detection.evaluation.measures import NAMES, Measure
-from tl_detection.evaluation.pairs import FloatArray
+from tl_detection.evaluation.pairs import BoolArray, FloatArray
 from tl_detection.evaluation.replicates import Replicates, draw_replicates, sequence_numbers
 from tl_detection.evaluation.results import IntervalMethod, Report
 
@@ -34,16 +34,16 @@ def with_intervals(evaluation: Evaluation, *, replicates: int = REPLICATES, seed
     matched, report = evaluation.matched, evaluation.report
     number, scores = sequence_numbers(matched.ground_truth), report.overall.operating_scores
 
-    def measured(frame_mask) -> Mapping[str, Interval]:
+    def measured(records: Matched, frame_mask: BoolArray | None) -> Mapping[str, Interval]:
         drawn = draw_replicates(number, frame_mask, replicates=replicates, seed=seed)
-        return intervals_of(matched, drawn, scores)
+        return intervals_of(records, drawn, scores)
 
     return replace(
         report,
-        intervals=measured(None),
+        intervals=measured(matched, None),
         interval_method=IntervalMethod(replicates=replicates, seed=seed, level=LEVEL, least_sequences=LEAST_SEQUENCES),
         slices=tuple(
-            replace(scored, intervals=measured(item.frame_mask))
+            replace(scored, intervals=measured(item.records(matched), item.frame_mask))
             for scored, item in zip(report.slices, evaluation.slices, strict=True)
         ),
     )

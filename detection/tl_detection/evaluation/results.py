@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from tl_detection.evaluation.analyses import Analyses
 from tl_detection.evaluation.intervals import Interval
 from tl_detection.evaluation.protocol import CocoProtocol
 from tl_detection.evaluation.scores import Scores
@@ -66,6 +67,7 @@ class SliceScores:
         scores: Of its frames.
         intervals: Measure without its slice, such as "ap50" or "recall:red" -> interval; a measure that has none is
             not there. Measured by `tl evaluate`.
+        analyses: What average precision does not say; None where it was not measured, as during training.
     """
 
     name: str
@@ -75,6 +77,7 @@ class SliceScores:
     sequences: int
     scores: Scores
     intervals: Mapping[str, Interval] = field(default_factory=dict)
+    analyses: Analyses | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +140,7 @@ class Report:
         frames_unlabelled: Frames left out because nobody labelled them.
         frames_partial: Frames left out because a category of the label space was not labelled in them.
         software: Versions of what computed this.
+        analyses: As those of a slice, of all frames.
         changes: What has changed since another evaluation; None where none was named.
     """
 
@@ -156,6 +160,7 @@ class Report:
     catalog: CatalogPart | None = None
     intervals: Mapping[str, Interval] = field(default_factory=dict)
     interval_method: IntervalMethod | None = None
+    analyses: Analyses | None = None
     changes: CatalogChanges | None = None
 
     def to_dict(self) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from tl_datasets.images import write_rgb
 from tl_datasets.label_space import LabelSpace, Rule
 from tl_datasets.taxonomy import State, TimeOfDay, Weather
 from tl_detection.detector import Detections
+from tl_detection.evaluation.all_intervals import with_intervals
 from tl_detection.evaluation.report import collect_detections, evaluate, evaluate_whole, format_console, write_report
 
 COLOURS = {State.RED: (250, 0, 0), State.GREEN: (0, 250, 0)}
@@ -189,6 +190,10 @@ def test_slices_of_objects_and_expressions_are_scored_as_cocos_sizes_are(random_
     assert small.value == "area_px2 <= 1024"
     assert small.scores.ap == pytest.approx(report.overall.ap_small, abs=1e-12)
     assert small.scores.objects == report.overall.objects_small
+    measured = with_intervals(evaluation, replicates=30)
+    small = next(item for item in measured.slices if item.name == "small ones")
+    assert small.intervals["ap"].low == pytest.approx(measured.intervals["ap_small"].low, abs=1e-12)
+    assert small.intervals["ap"].low < small.intervals["ap"].high
     red = next(item for item in report.slices if item.name == "state=red")
     assert red.scores.objects == report.overall.classes[0].objects
     assert red.scores.classes[1].ap is None
