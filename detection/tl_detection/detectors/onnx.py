@@ -49,11 +49,13 @@ class OnnxDetector:
 
     @property
     def description(self) -> dict[str, str]:
-        """Engine, file and fingerprints, for reports."""
+        """Engine, input size, file and fingerprints, for reports."""
         metadata = self.runtime.metadata
+        size = metadata.get("input")
         return {
             "engine": "onnx",
             "architecture": str(metadata.get("architecture")),
+            **({"input": f"{size['width_px']}x{size['height_px']}"} if size else {}),
             "weights": str(self.runtime.path),
             "checkpoint_fingerprint": str(metadata.get("checkpoint_fingerprint")),
             "run": str(metadata.get("run")),

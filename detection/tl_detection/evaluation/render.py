@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tl_detection.evaluation.conditions import NOT_ANNOTATED
 from tl_detection.evaluation.protocol import UNBOUNDED_PX2, AreaRange
 from tl_detection.evaluation.results import CatalogChanges, Report, SliceScores
 from tl_detection.evaluation.scores import ClassScores, Scores
@@ -76,6 +77,11 @@ def _notes(report: Report) -> list[str]:
         "red as green: objects that mean stop whose best-scored detection says green, of all such objects. "
         "Both, and precision, recall and F1, count detections from the score at which F1 is best on all frames.",
     ]
+    silent = [
+        name for name in report.by if {item.value for item in report.slices if item.column == name} == {NOT_ANNOTATED}
+    ]
+    if silent:
+        notes.append(f"No frame says its {', '.join(silent)}: there is nothing to tell conditions apart by.")
     if any(item.is_small for item in report.slices):
         notes.append(f"'{SMALL_MARK}' fewer than {protocol.small_slice_objects} objects: too few to conclude from.")
     if report.changes is not None:

@@ -151,7 +151,7 @@ def write_report(report: Report, out_dir: Path | str) -> list[Path]:
     """
     out_dir = Path(out_dir)
     contents = {
-        REPORT_FILE: json.dumps(report.to_dict(), indent=2, allow_nan=False) + "\n",
+        REPORT_FILE: json.dumps(report.to_dict(), separators=(",", ":"), allow_nan=False) + "\n",
         "report.md": format_markdown(report),
     }
     try:

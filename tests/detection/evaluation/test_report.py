@@ -206,3 +206,10 @@ def test_two_slices_of_one_name_are_refused(random_problem):
         evaluate_whole(
             problem.detections, problem.catalog, problem.label_space, by=[], expressions=["a: night", "a: rainy"]
         )
+
+
+def test_a_catalog_without_conditions_says_so(problem_of):
+    problem = problem_of([(0, 0, 10, 10)], [(0, 0, 10, 10, 0.9)])
+    text = format_console(evaluate(problem.detections, problem.catalog, problem.label_space, by=["weather", "source"]))
+    assert "No frame says its weather: there is nothing to tell conditions apart by." in text
+    assert "its weather, source" not in text
