@@ -1,0 +1,68 @@
+"""From an evaluation and its analyses to `PageData`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from tl_detection.evaluation.page import facts
+from tl_detection.evaluation.page.data import Gallery, PageData, SliceRow
+from tl_detection.evaluation.page.light_sections import matrix_of, size_steps
+from tl_detection.evaluation.page.rows import QUANTITIES, Intervals, slice_row
+from tl_detection.evaluation.page.score_sections import curves_of, error_steps
+from tl_detection.evaluation.replicates import sequence_numbers
+from tl_detection.evaluation.report import Evaluation
+from tl_detection.evaluation.scores import Scores
+from tl_detection.evaluation.selection import Selection
+from tl_detection.evaluation.slice_analyses import OVERALL, SliceAnalyses
+
+
+def collect_page(
+    evaluation: Evaluation, analyses: SliceAnalyses, *, title: str, gallery: Gallery | None = None
+) -> PageData:
+    """Everything that the page shows.
+
+    Args:
+        evaluation: What scoring gave; its report holds the intervals that the page shows.
+        analyses: Of the same evaluation.
+        title: Heading.
+        gallery: The worst cases; None = not asked for.
+    """
+    report, matched = evaluation.report, evaluation.matched
+    truth = matched.ground_truth
+    number = sequence_numbers(truth)
+
+    def row(selection: Selection, scores: Scores, intervals: Intervals, name: str, **words: str) -> SliceRow:
+        found = analyses.slices.get(name)
+        return slice_row(matched, selection, scores, number, intervals, name=name, analyses=found, **words)
+
+    everything = Selection.of_frames(matched, np.ones(len(truth), np.bool_))
+    rows = {OVERALL: row(everything, report.overall, report.intervals, OVERALL)}
+    scores = {OVERALL: report.overall}
+    for item, scored in zip(evaluation.slices, report.slices, strict=True):
+        words = {"column": item.column, "value": item.value}
+        rows[item.name] = row(item.select(matched), scored.scores, scored.intervals, item.name, **words)
+        scores[item.name] = scored.scores
+    parts = {name: item for name, item in analyses.slices.items() if name in rows}
+    steps = {name: size_steps(item.lights) for name, item in parts.items()}
+    return PageData(
+        title=title,
+        headline=facts.headline(rows[OVERALL], report),
+        quantities=tuple(item for item in QUANTITIES if _is_measured(rows.values(), item.key)),
+        rows=tuple(rows.values()),
+        class_names=report.class_names,
+        class_states=tuple(states[0] if len(states) == 1 else "" for states in truth.states),
+        curves={name: curves_of(item, scores[name]) for name, item in parts.items()},
+        matrices={name: matrix for name, item in parts.items() if (matrix := matrix_of(item.lights)) is not None},
+        sizes={name: found for name, found in steps.items() if found},
+        errors={name: error_steps(item.errors, rows[name].sequences) for name, item in parts.items()},
+        tables=() if report.changes is None else (facts.changes(report.changes),),
+        gallery=gallery,
+        facts=(facts.compared(report), facts.protocol(report)),
+        notes=facts.notes(report, rows.values()),
+    )
+
+
+def _is_measured(rows: Iterable[SliceRow], key: str) -> bool:
+    return any(key in row.values and row.values[key].value is not None for row in rows)

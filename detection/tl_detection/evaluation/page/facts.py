@@ -1,0 +1,130 @@
+"""Words about an evaluation: what was compared with what, by which rules, what is new, how to read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from tl_detection.evaluation.intervals import LEAST_SEQUENCES
+from tl_detection.evaluation.page.data import Facts, SliceRow
+from tl_detection.evaluation.results import CatalogChanges, Report
+
+NO_VALUE = "-"
+
+
+def headline(overall: SliceRow, report: Report) -> str:
+    """What was scored, in one sentence."""
+    return (
+        f"{overall.frames:,} frames of {report.sequences:,} sequences with {overall.objects:,} objects of "
+        f"{overall.classes_present} of {len(report.class_names)} classes."
+    )
+
+
+def compared(report: Report) -> Facts:
+    """What was compared with what."""
+    scores, catalog = report.overall, report.catalog
+    rows = [(_spaced(key), in_words(value)) for key, value in report.model.items()] or [("model", NO_VALUE)]
+    if catalog is not None:
+        rows += [("catalog", catalog.path), ("split", in_words(catalog.split)), ("filter", in_words(catalog.where))]
+    rows += [
+        ("frames scored", f"{scores.frames:,}"),
+        ("sequences", f"{report.sequences:,}"),
+        ("objects", f"{scores.objects:,}"),
+        ("ignore areas", f"{scores.ignored:,}"),
+        ("frames left out, unlabelled", f"{report.frames_unlabelled:,}"),
+        ("frames left out, a category not labelled", f"{report.frames_partial:,}"),
+        ("detections", f"{scores.detections:,}"),
+        ("detections beyond the limit", f"{scores.detections_beyond_limit:,}"),
+        ("classes", ", ".join(report.class_names)),
+        ("catalog fingerprint", report.catalog_fingerprint),
+        ("label space fingerprint", report.label_space_fingerprint),
+        ("software", in_words(report.software)),
+    ]
+    return Facts(title="What was compared with what", short="Compared", rows=tuple(rows))
+
+
+def protocol(report: Report) -> Facts:
+    """The rules."""
+    rows = [(_spaced(key), in_words(value)) for key, value in report.protocol.to_dict().items()]
+    method = report.interval_method
+    rows += [
+        ("sliced by", in_words(report.by)),
+        ("operating scores", ", ".join(f"{item.name} {item.operating_score:.3f}" for item in report.overall.classes)),
+        (
+            "intervals",
+            NO_VALUE
+            if method is None
+            else f"{method.kind} over {method.unit}s at {method.level:.0%}, {method.replicates:,} replicates, seed "
+            f"{method.seed}; none of fewer than {method.least_sequences} sequences",
+        ),
+    ]
+    return Facts(title="Protocol", short="Protocol", rows=tuple(rows))
+
+
+def changes(since: CatalogChanges) -> Facts:
+    """What is new since another evaluation."""
+    counts = {
+        "frames added": since.frames_added,
+        "frames removed": since.frames_removed,
+        "frames relabelled": since.frames_relabelled,
+        "frames with another image": since.frames_with_other_image,
+        "frames as before": since.frames_same,
+        "sequences added": since.sequences_added,
+        "sequences removed": since.sequences_removed,
+        "objects added": since.objects_added,
+        "objects removed": since.objects_removed,
+        "objects relabelled": since.objects_relabelled,
+    }
+    rows = [("evaluation before", since.previous), ("its catalog fingerprint", since.previous_fingerprint)]
+    rows += [(name, f"{count:,}") for name, count in counts.items()]
+    for name, part in (("frames scored before", since.old), ("frames added", since.new)):
+        if part is not None:
+            scores = part.scores
+            rows.append(
+                (f"AP50 of {name}", f"{_number(scores.ap50)} ({scores.frames:,} frames, {scores.objects:,} objects)")
+            )
+    return Facts(title="What is new", short="New", rows=tuple(rows))
+
+
+def notes(report: Report, rows: Iterable[SliceRow]) -> tuple[str, ...]:
+    """How to read the numbers."""
+    found = [
+        f"“{NO_VALUE}” means no value: no object of that kind. The value of all frames is not the mean of the slices.",
+        "A mean over classes covers the classes that have objects: rows with other classes do not compare.",
+        "Precision, recall, F1, phantoms, missed lights and states count detections from the operating score of their "
+        "class, at IoU 0.5. What is said of a light is the class of the best-scored detection that speaks of it.",
+    ]
+    if report.interval_method is None:
+        found.append("No intervals were measured.")
+    else:
+        found.append(
+            f"Intervals are {report.interval_method.kind} intervals over {report.interval_method.unit}s: how far a "
+            f"number would move had other drives been recorded. Fewer than {LEAST_SEQUENCES} sequences have none."
+        )
+    if any(row.is_small for row in rows):
+        found.append(
+            f"* fewer than {report.protocol.small_slice_objects} objects, or objects of fewer than {LEAST_SEQUENCES} "
+            "sequences: too few to conclude from."
+        )
+    return tuple(found)
+
+
+def in_words(value: Any) -> str:
+    """A setting as a reader wants it."""
+    if value is None or value == "" or value == ():
+        return NO_VALUE
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{_spaced(str(key))} {in_words(item)}" for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return ("; " if any(isinstance(item, Mapping) for item in value) else ", ").join(map(in_words, value))
+    return str(value)
+
+
+def _spaced(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _number(value: float | None) -> str:
+    return NO_VALUE if value is None else f"{value:.3f}"

@@ -1,0 +1,104 @@
+function conditions() {
+  const made = section("conditions", "By condition", "Conditions");
+  let key = usual(), className = ALL;
+  const drawn = [];
+  const again = () => drawn.forEach((draw) => draw());
+  made.append(
+    element("p", { class: "soft" }, "Whiskers are 95 % intervals over sequences; the dashed line is the value of all frames; hatched bars (*) have too few objects or sequences to conclude from."),
+    element("div", { class: "controls" },
+      choice("measure", "bar-measure", data.quantities.map((item) => [item.key, item.label]), (value) => { key = value; again(); }, key),
+      choice("class", "bar-class", [ALL, ...data.class_names], (value) => { className = value; again(); })));
+  const grid = element("div", { class: "grid" });
+  made.append(grid);
+  const overall = () => valueOf(data.rows[0], key, className);
+  for (const column of singles) {
+    const rows = rowsOf(column);
+    if (rows.length > LARGEST_BARS) continue;
+    drawn.push(chart(grid, columnWords(column), () => bars(key, overall(), rows.map((row) => [marked(row), row, valueOf(row, key, className)]))));
+  }
+  const classRows = () => data.class_names.map((name) => [name, data.rows[0], valueOf(data.rows[0], key, name)]);
+  drawn.push(chart(grid, stateTitle(), () => bars(key, valueOf(data.rows[0], key), classRows())));
+  if (crosses.length) crossed(() => [key, className], drawn);
+}
+
+// Of more values, such as all sequences, the ranking shows the worst.
+const LARGEST_BARS = 24;
+const stateTitle = () => (data.class_states.some(Boolean) ? "state (class)" : "class");
+
+// `rows` are [word, row, value].
+function bars(key, overall, rows) {
+  const quantity = quantityOf(key);
+  const words = rows.map(([word, , value]) => `${word} (${count(value.objects)})`);
+  const values = rows.map(([, , value]) => value.value);
+  const hover = rows.map(([word, row, value]) =>
+    `<b>${escaped(word)}</b><br>${quantity.label} ${shown(quantity, value.value)}, ${interval(value, quantity)}<br>` +
+    `${count(row.frames)} frames, ${count(value.objects)} ${quantity.counted}, ${count(value.sequences)} sequences`);
+  const trace = {
+    type: "bar", orientation: "h", x: values, y: rows.map((_, index) => index), hovertext: hover, hoverinfo: "text", textposition: "none",
+    marker: { color: colour("bar"), pattern: { shape: rows.map(([, row]) => (row.is_small ? "/" : "")), fillmode: "overlay", fgcolor: colour("panel"), fgopacity: 0.75, size: 6 } },
+    error_x: {
+      type: "data", symmetric: false, color: colour("text"), thickness: 1.4, width: 4,
+      array: rows.map(([, , value]) => (value.high === null ? 0 : Math.max(0, value.high - value.value))),
+      arrayminus: rows.map(([, , value]) => (value.low === null ? 0 : Math.max(0, value.value - value.low))),
+    },
+  };
+  const none = { type: "scatter", mode: "text", x: rows.map(() => 0), y: rows.map((_, index) => index), text: values.map((value) => (value === null ? "  -" : "")), textposition: "middle right", hoverinfo: "skip" };
+  return {
+    traces: [trace, none],
+    layout: {
+      height: 88 + 30 * rows.length,
+      bargap: 0.35,
+      xaxis: axis({ range: quantity.largest ? [0, quantity.largest] : undefined, rangemode: "tozero", title: { text: quantity.label, standoff: 8 }, nticks: 6 }),
+      yaxis: axis({ autorange: "reversed", tickmode: "array", tickvals: rows.map((_, index) => index), ticktext: words.map(escaped), showgrid: false }),
+      shapes: overall.value === null ? [] : [{ type: "line", x0: overall.value, x1: overall.value, yref: "paper", y0: 0, y1: 1, line: { color: colour("soft"), dash: "dash", width: 1 } }],
+    },
+    label: `${quantity.label}: ` + rows.map(([word, , value]) => `${word} ${shown(quantity, value.value)}`).join(", "),
+    table: () => table(["", quantity.label, ...besideNames(quantity)], rows.map(([word, row, value]) => [word, shown(quantity, value.value), ...beside(row, value, quantity)]), { caption: quantity.what }),
+  };
+}
+
+// plotly reads words as a kind of HTML.
+function escaped(word) {
+  return word.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+}
+
+function crossed(chosen, drawn) {
+  const made = section("crosses", `By ${crosses.map(columnWords).join(", ")}`, "Heat map");
+  made.append(element("p", { class: "soft" }, "Measure and class are those chosen above. “-” no value; * too few objects or sequences to conclude from, without colour."));
+  const grid = element("div", { class: "grid" });
+  made.append(grid);
+  for (const column of crosses) drawn.push(chart(grid, columnWords(column), () => heatMap(column, ...chosen())));
+}
+
+function heatMap(column, key, className) {
+  const quantity = quantityOf(key), rows = rowsOf(column);
+  const parts = rows.map((row) => row.value.split("*"));
+  const [downs, acrosses] = [0, 1].map((index) => [...new Set(parts.map((part) => part[index]))]);
+  const found = (down, across) => rows[parts.findIndex((part) => part[0] === down && part[1] === across)];
+  const cells = downs.map((down) => acrosses.map((across) => found(down, across)));
+  const value = (row) => (row ? valueOf(row, key, className) : NOTHING);
+  const isFirm = (row) => row && !row.is_small && value(row).value !== null;
+  const highest = Math.max(1e-9, ...rows.filter(isFirm).map((row) => value(row).value));
+  const words = (row) => `${number(value(row).value, quantity.largest ? 2 : 0)}${row.is_small ? " *" : ""}<br>${count(value(row).objects)}`;
+  const plainCells = cells.flatMap((line, y) => line.map((row, x) => ({ row, x, y }))).filter(({ row }) => row && !isFirm(row));
+  const largest = quantity.largest && !quantity.less_is_better ? quantity.largest : highest;
+  return {
+    traces: [{
+      type: "heatmap", x: acrosses.map((_, index) => index), y: downs.map((_, index) => index), xgap: 2, ygap: 2, showscale: false,
+      z: cells.map((line) => line.map((row) => (isFirm(row) ? value(row).value : null))), zmin: 0, zmax: largest,
+      colorscale: quantity.less_is_better ? "Reds" : "Cividis", reversescale: false,
+      hoverongaps: true, text: cells.map((line) => line.map((row) => (isFirm(row) ? words(row) : ""))),
+      texttemplate: "%{text}", hoverinfo: "text",
+      hovertext: cells.map((line) => line.map((row) => (row ? `${escaped(sliceWords(row))}<br>${quantity.label} ${shown(quantity, value(row).value)}, ${interval(value(row), quantity)}<br>` +
+        `${count(row.frames)} frames, ${count(value(row).objects)} ${quantity.counted}, ${count(value(row).sequences)} sequences` : "no frame"))),
+    }],
+    layout: {
+      height: 70 + 46 * downs.length,
+      annotations: plainCells.map(({ row, x, y }) => ({ x, y, text: words(row), showarrow: false, font: { color: colour("soft") } })),
+      xaxis: axis({ tickmode: "array", tickvals: acrosses.map((_, index) => index), ticktext: acrosses.map((word) => escaped(plain(word)).replaceAll(" ", "<br>")), range: [-0.5, acrosses.length - 0.5], side: "top", tickangle: 0, showgrid: false, zeroline: false, showline: false }),
+      yaxis: axis({ tickmode: "array", tickvals: downs.map((_, index) => index), ticktext: downs.map(plain).map(escaped), range: [downs.length - 0.5, -0.5], showgrid: false, zeroline: false, showline: false }),
+    },
+    label: `${quantity.label}; each cell holds the value and the number of objects.`,
+    table: () => table([columnWords(column), quantity.label, ...besideNames(quantity)], rows.map((row) => [marked(row), shown(quantity, value(row).value), ...beside(row, value(row), quantity)]), { caption: quantity.what }),
+  };
+}
