@@ -28,6 +28,7 @@ def run_evaluate(options: argparse.Namespace) -> int:
     from tl_detection.evaluation.catalog_changes import changes_since
     from tl_detection.evaluation.conditions import check_columns
     from tl_detection.evaluation.evaluation_folder import EvaluationFolder, write_evaluation
+    from tl_detection.evaluation.page.document import write_html
     from tl_detection.evaluation.report import evaluate_whole, format_console
     from tl_detection.evaluation.results import CatalogPart
     from tl_detection.evaluation.same_protocol import (
@@ -85,6 +86,17 @@ def run_evaluate(options: argparse.Namespace) -> int:
     print(format_console(report))
     if options.out is not None:
         write_evaluation(report, evaluation.matched.ground_truth, catalog, label_space, detections, options.out)
+        if options.html:
+            with progress("gallery", "images") as show:
+                write_html(
+                    replace(evaluation, report=report),
+                    analyses,
+                    catalog,
+                    options.out / "report.html",
+                    title=f"{options.model.name} on {options.catalog.name}",
+                    cases_per_kind=options.gallery,
+                    progress=show,
+                )
         print(f"{options.out}")
     return 0
 
