@@ -1,1 +1,1 @@
-"""An evaluation as one HTML file: what it shows, the choice of worst cases, their pictures, and the file itself."""
+"""An evaluation for people: one HTML file, a model card and a table, and what they are made from."""

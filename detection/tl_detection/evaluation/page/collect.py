@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -18,49 +18,65 @@ from tl_detection.evaluation.selection import Selection
 from tl_detection.evaluation.slice_analyses import OVERALL, SliceAnalyses
 
 
-def collect_page(
-    evaluation: Evaluation, analyses: SliceAnalyses, *, title: str, gallery: Gallery | None = None
-) -> PageData:
-    """Everything that the page shows.
+def collect_rows(evaluation: Evaluation, analyses: SliceAnalyses) -> list[SliceRow]:
+    """The numbers of all frames, then of every slice.
 
     Args:
-        evaluation: What scoring gave; its report holds the intervals that the page shows.
+        evaluation: What scoring gave; its report holds the intervals that are shown.
         analyses: Of the same evaluation.
-        title: Heading.
-        gallery: The worst cases; None = not asked for.
     """
     report, matched = evaluation.report, evaluation.matched
-    truth = matched.ground_truth
-    number = sequence_numbers(truth)
+    number = sequence_numbers(matched.ground_truth)
 
     def row(selection: Selection, scores: Scores, intervals: Intervals, name: str, **words: str) -> SliceRow:
         found = analyses.slices.get(name)
         return slice_row(matched, selection, scores, number, intervals, name=name, analyses=found, **words)
 
-    everything = Selection.of_frames(matched, np.ones(len(truth), np.bool_))
-    rows = {OVERALL: row(everything, report.overall, report.intervals, OVERALL)}
-    scores = {OVERALL: report.overall}
+    everything = Selection.of_frames(matched, np.ones(len(matched.ground_truth), np.bool_))
+    rows = [row(everything, report.overall, report.intervals, OVERALL)]
     for item, scored in zip(evaluation.slices, report.slices, strict=True):
         words = {"column": item.column, "value": item.value}
-        rows[item.name] = row(item.select(matched), scored.scores, scored.intervals, item.name, **words)
-        scores[item.name] = scored.scores
-    parts = {name: item for name, item in analyses.slices.items() if name in rows}
+        rows.append(row(item.select(matched), scored.scores, scored.intervals, item.name, **words))
+    return rows
+
+
+def collect_page(
+    evaluation: Evaluation,
+    analyses: SliceAnalyses,
+    rows: Sequence[SliceRow],
+    *,
+    title: str,
+    gallery: Gallery | None = None,
+) -> PageData:
+    """Everything that the page shows.
+
+    Args:
+        evaluation: What scoring gave.
+        analyses: Of the same evaluation.
+        rows: Of `collect_rows`.
+        title: Heading.
+        gallery: The worst cases; None = not asked for.
+    """
+    report = evaluation.report
+    scores = {OVERALL: report.overall, **{item.name: item.scores for item in report.slices}}
+    sequences = {row.name: row.sequences for row in rows}
+    parts = {row.name: analyses.slices[row.name] for row in rows if row.name in analyses.slices}
     steps = {name: size_steps(item.lights) for name, item in parts.items()}
     return PageData(
         title=title,
-        headline=facts.headline(rows[OVERALL], report),
-        quantities=tuple(item for item in QUANTITIES if _is_measured(rows.values(), item.key)),
-        rows=tuple(rows.values()),
+        headline=facts.headline(rows[0], report),
+        quantities=tuple(item for item in QUANTITIES if _is_measured(rows, item.key)),
+        rows=tuple(rows),
         class_names=report.class_names,
-        class_states=tuple(states[0] if len(states) == 1 else "" for states in truth.states),
+        class_states=tuple(states[0] if len(states) == 1 else "" for states in evaluation.matched.ground_truth.states),
         curves={name: curves_of(item, scores[name]) for name, item in parts.items()},
         matrices={name: matrix for name, item in parts.items() if (matrix := matrix_of(item.lights)) is not None},
         sizes={name: found for name, found in steps.items() if found},
-        errors={name: error_steps(item.errors, rows[name].sequences) for name, item in parts.items()},
+        errors={name: error_steps(item.errors, sequences[name]) for name, item in parts.items()},
         tables=() if report.changes is None else (facts.changes(report.changes),),
         gallery=gallery,
         facts=(facts.compared(report), facts.protocol(report)),
-        notes=facts.notes(report, rows.values()),
+        notes=facts.notes(report, rows),
     )
 
 

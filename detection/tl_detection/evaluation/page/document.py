@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
+from collections.abc import Sequence
 from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
@@ -21,8 +22,8 @@ from tl_datasets.browse.columns import json_for_script
 from tl_datasets.catalog import Catalog
 from tl_datasets.errors import DataError
 from tl_datasets.images import write_whole
-from tl_detection.evaluation.page.collect import collect_page
-from tl_detection.evaluation.page.data import PageData
+from tl_detection.evaluation.page.collect import collect_page, collect_rows
+from tl_detection.evaluation.page.data import PageData, SliceRow
 from tl_detection.evaluation.page.gallery import CASES_PER_KIND, Progress, collect_gallery
 from tl_detection.evaluation.report import Evaluation
 from tl_detection.evaluation.slice_analyses import SliceAnalyses
@@ -39,6 +40,7 @@ def write_html(
     path: Path | str,
     *,
     title: str = "Evaluation",
+    rows: Sequence[SliceRow] | None = None,
     cases_per_kind: int = CASES_PER_KIND,
     progress: Progress | None = None,
 ) -> Path:
@@ -50,6 +52,7 @@ def write_html(
         catalog: That was scored, for the pictures; None = a gallery without pictures.
         path: File to write.
         title: Heading, usually what was scored.
+        rows: Of `collect_rows`, where they are at hand.
         cases_per_kind: Cases of each kind in the gallery; 0 = no gallery.
         progress: Called with the number of images of the gallery done and in all.
 
@@ -60,7 +63,8 @@ def write_html(
     gallery = None
     if cases_per_kind:
         gallery = collect_gallery(analyses.answers, catalog, per_kind=cases_per_kind, progress=progress)
-    return write_page(collect_page(evaluation, analyses, title=title, gallery=gallery), path)
+    rows = collect_rows(evaluation, analyses) if rows is None else rows
+    return write_page(collect_page(evaluation, analyses, rows, title=title, gallery=gallery), path)
 
 
 def write_page(data: PageData, path: Path | str) -> Path:

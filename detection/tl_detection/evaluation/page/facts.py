@@ -7,6 +7,7 @@ from typing import Any
 
 from tl_detection.evaluation.intervals import LEAST_SEQUENCES
 from tl_detection.evaluation.page.data import Facts, SliceRow
+from tl_detection.evaluation.protocol import UNBOUNDED_PX2, AreaRange
 from tl_detection.evaluation.results import CatalogChanges, Report
 
 NO_VALUE = "-"
@@ -45,7 +46,11 @@ def compared(report: Report) -> Facts:
 
 def protocol(report: Report) -> Facts:
     """The rules."""
-    rows = [(_spaced(key), in_words(value)) for key, value in report.protocol.to_dict().items()]
+    rules = {
+        **report.protocol.to_dict(),
+        "area_ranges": tuple(_range_words(item) for item in report.protocol.area_ranges),
+    }
+    rows = [(_spaced(key), in_words(value)) for key, value in rules.items()]
     method = report.interval_method
     rows += [
         ("sliced by", in_words(report.by)),
@@ -120,6 +125,12 @@ def in_words(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ("; " if any(isinstance(item, Mapping) for item in value) else ", ").join(map(in_words, value))
     return str(value)
+
+
+def _range_words(area: AreaRange) -> str:
+    """Such as "medium 32² to 96² px"; the protocol's last range has no real end."""
+    low, high = (f"{side:g}²" for side in (area.low_px2**0.5, area.high_px2**0.5))
+    return f"{area.name} from {low} px" if area.high_px2 >= UNBOUNDED_PX2 else f"{area.name} {low} to {high} px"
 
 
 def _spaced(name: str) -> str:

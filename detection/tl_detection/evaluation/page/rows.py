@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from tl_detection.evaluation.analyses import Analyses
+from tl_detection.evaluation.conditions import NOT_ANNOTATED
 from tl_detection.evaluation.intervals import LEAST_SEQUENCES, Interval, ScoreName
 from tl_detection.evaluation.matching import Matched
 from tl_detection.evaluation.page.data import Quantity, SliceRow, Value
@@ -48,6 +49,16 @@ QUANTITIES = (
 )
 _OF_CLASS: tuple[ScoreName, ...] = ("ap50", "ap", "ap75", "recall", "precision", "f1", "phantoms_per_frame")
 _BY_SIZE: tuple[ScoreName, ...] = ("ap_small", "ap_medium", "ap_large")
+
+
+def counted_by(key: str) -> str:
+    """What `Value.objects` of a quantity counts."""
+    return next((item.counted for item in QUANTITIES if item.key == key), "objects")
+
+
+def is_annotated(row: SliceRow) -> bool:
+    """Whether somebody annotated the condition; "not annotated" is none."""
+    return NOT_ANNOTATED not in row.value.split("*")
 
 
 def slice_row(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tl_datasets.frame import Frame
-from tl_detection.evaluation.page.collect import collect_page
+from tl_detection.evaluation.page.collect import collect_page, collect_rows
 from tl_detection.evaluation.report import evaluate_whole
 from tl_detection.evaluation.slice_analyses import OVERALL, analyse_slices
 
@@ -13,7 +13,8 @@ from tl_detection.evaluation.slice_analyses import OVERALL, analyse_slices
 @pytest.fixture(scope="module")
 def page(drawn):
     evaluation, _ = drawn
-    return collect_page(evaluation, analyse_slices(evaluation, replicates=20), title="trial")
+    analyses = analyse_slices(evaluation, replicates=20)
+    return collect_page(evaluation, analyses, collect_rows(evaluation, analyses), title="trial")
 
 
 def test_a_row_holds_what_the_report_says(drawn, page):
@@ -78,7 +79,8 @@ def test_a_row_of_the_matrix_adds_up(page):
 def test_without_an_object_there_is_no_value(lights, catalog_of, detections_of):
     frames = [Frame(frame_id="a", path="a.png", width_px=64, height_px=48, annotations=())]
     evaluation = evaluate_whole([detections_of([(1, 1, 9, 9, 0.9, 0)])], catalog_of(frames), lights)
-    page = collect_page(evaluation, analyse_slices(evaluation, replicates=5), title="nothing")
+    analyses = analyse_slices(evaluation, replicates=5)
+    page = collect_page(evaluation, analyses, collect_rows(evaluation, analyses), title="nothing")
     assert page.rows[0].values["ap50"].value is None
     assert page.rows[0].values["phantoms"].value == 1000
     assert page.rows[0].is_small
