@@ -46,7 +46,10 @@ def _add_evaluate(commands) -> None:
     )
     parser.add_argument("--replicates", type=int, default=1000, metavar="N", help="of the bootstrap (default 1000)")
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (default 0)")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for report, predictions and frames")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder for report.html, .json, .md, .csv, model card, predictions"
+    )
+    parser.add_argument("--intended-use", metavar="TEXT", help="for the model card: what the detector is made for")
     parser.add_argument("--no-html", action="store_false", dest="html", help="without report.html")
     parser.add_argument(
         "--gallery", type=int, default=40, metavar="N", help="worst cases of each kind with pictures (default 40)"

@@ -28,7 +28,7 @@ def run_evaluate(options: argparse.Namespace) -> int:
     from tl_detection.evaluation.catalog_changes import changes_since
     from tl_detection.evaluation.conditions import check_columns
     from tl_detection.evaluation.evaluation_folder import EvaluationFolder, write_evaluation
-    from tl_detection.evaluation.page.document import write_html
+    from tl_detection.evaluation.page.write import write_documents
     from tl_detection.evaluation.report import evaluate_whole, format_console
     from tl_detection.evaluation.results import CatalogPart
     from tl_detection.evaluation.same_protocol import (
@@ -48,6 +48,8 @@ def run_evaluate(options: argparse.Namespace) -> int:
         refuse_existing(options.out)
     if options.replicates < 1:
         raise UsageError(f"--replicates {options.replicates}: expected 1 or more")
+    if options.gallery < 0:
+        raise UsageError(f"--gallery {options.gallery}: expected 0 or more; 0 leaves the pictures out")
     # Whatever can be refused is refused before anything is detected.
     by = _words(options.by)
     check_columns(by)
@@ -86,17 +88,18 @@ def run_evaluate(options: argparse.Namespace) -> int:
     print(format_console(report))
     if options.out is not None:
         write_evaluation(report, evaluation.matched.ground_truth, catalog, label_space, detections, options.out)
-        if options.html:
-            with progress("gallery", "images") as show:
-                write_html(
-                    replace(evaluation, report=report),
-                    analyses,
-                    catalog,
-                    options.out / "report.html",
-                    title=f"{options.model.name} on {options.catalog.name}",
-                    cases_per_kind=options.gallery,
-                    progress=show,
-                )
+        with progress("gallery", "images") as show:
+            write_documents(
+                replace(evaluation, report=report),
+                analyses,
+                catalog,
+                options.out,
+                title=f"{options.model.name} on {options.catalog.name}",
+                html=options.html,
+                cases_per_kind=options.gallery,
+                intended_use=options.intended_use,
+                progress=show,
+            )
         print(f"{options.out}")
     return 0
 
