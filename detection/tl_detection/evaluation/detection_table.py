@@ -53,7 +53,8 @@ class DetectionTable:
 
     def take(self, which: IntArray | BoolArray) -> DetectionTable:
         """Some of them, by position or mask."""
-        return self._take(which, self.frame_index[which])
+        at = np.flatnonzero(which) if which.dtype == np.bool_ else which
+        return self._take(at, self.frame_index[at])
 
     def of_frames(self, rows: NDArray[np.int64], n_frames: int) -> DetectionTable:
         """Only those of some frames, whose positions in `rows` become their frame index.
@@ -65,7 +66,7 @@ class DetectionTable:
         position = np.full(n_frames, -1, np.int64)
         position[rows] = np.arange(len(rows))
         place = position[self.frame_index]
-        kept = place >= 0
+        kept = np.flatnonzero(place >= 0)
         return self._take(kept, place[kept])
 
     def by_frame(self, n_frames: int) -> list[Detections]:
@@ -79,11 +80,12 @@ class DetectionTable:
             for start, stop in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)
         ]
 
-    def _take(self, which: IntArray | BoolArray, frame_index: IntArray) -> DetectionTable:
+    def _take(self, at: IntArray, frame_index: IntArray) -> DetectionTable:
         return DetectionTable(
             frame_index=frame_index,
-            class_id=self.class_id[which],
-            score=self.score[which],
-            xyxy=self.xyxy[which],
-            size_px=None if self.size_px is None else self.size_px[which],
+            class_id=self.class_id[at],
+            score=self.score[at],
+            # Rows of two dimensions are taken several times as fast by `take`.
+            xyxy=self.xyxy.take(at, axis=0),
+            size_px=None if self.size_px is None else self.size_px.take(at, axis=0),
         )

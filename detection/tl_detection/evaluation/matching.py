@@ -122,9 +122,10 @@ def match(
     table = _table(ground_truth, detections)
     order = kernels.order_detections(
         np.argsort(-table.score),
-        table.class_id,
         table.score,
-        ground_truth.frame_rank[table.frame_index],
+        table.class_id,
+        ground_truth.frame_rank,
+        table.frame_index,
         table.xyxy,
         n_classes,
     )
@@ -208,16 +209,16 @@ def _choose(
     thresholds = np.minimum(protocol.iou_thresholds, _LARGEST_THRESHOLD)
     start, members, _ = kernels.group_detections(table.class_id, table.frame_index, n_classes, n_frames)
     target_start, target_box = kernels.group_targets(truth.class_id, truth.frame_index, truth.xyxy, n_classes, n_frames)
-    box_area, size = area_px2(truth.xyxy), table.sizes
-    found_area = size[:, 0] * size[:, 1]
+    box_area = area_px2(truth.xyxy)
     bits = np.zeros((len(protocol.area_ranges), len(table)), np.uint16 if len(thresholds) <= 16 else np.uint64)
     ignored_bits, object_index = np.zeros_like(bits), np.full(len(table), -1, np.int64)
     kernels.choose(
         start,
         members,
         table.xyxy,
-        size,
-        np.stack([~(unmatched_counts & area.holds(found_area)) for area in protocol.area_ranges]),
+        table.sizes,
+        unmatched_counts,
+        np.array([(area.low_px2, area.high_px2) for area in protocol.area_ranges]),
         target_start,
         target_box,
         truth.xyxy,

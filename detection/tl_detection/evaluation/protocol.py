@@ -70,8 +70,7 @@ class CocoProtocol:
 
     def threshold_index(self, iou: float) -> int | None:
         """Position of an IoU threshold, or None where the protocol does not measure it."""
-        found = np.flatnonzero(np.isclose(self.iou_thresholds, iou, rtol=0, atol=1e-9))
-        return int(found[0]) if found.size else None
+        return next((index for index, each in enumerate(self.iou_thresholds) if abs(each - iou) <= 1e-9), None)
 
     def area_index(self, name: str) -> int | None:
         """Position of an area range, or None where the protocol does not measure it."""

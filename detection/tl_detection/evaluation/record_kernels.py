@@ -11,63 +11,94 @@ _SPACING = float(np.spacing(1))
 
 
 @compiled
-def average_precisions(right_bits, counted_bits, n_objects, n_levels, recalls):
-    """(areas, thresholds) average precision; NaN for an area range without an object.
+def choose_records(is_chosen, frame_index, class_offsets, score, rank, match_bits, ignored_bits):
+    """The records of some frames, in their order.
+
+    Args:
+        is_chosen: (F,) the frames.
+        frame_index: (D,) frame of each record.
+        class_offsets: (classes + 1,) the records of each class.
+        score: (D,) see `matching.Matched`, as are the following.
+        rank: (D,).
+        match_bits: (areas, D).
+        ignored_bits: (areas, D).
+
+    Returns:
+        (classes + 1,) where each class begins, (C,) scores, (C,) ranks, (areas, C) bits of what is right, and
+        (areas, C) bits of what counts.
+    """
+    n_areas, n_classes = len(match_bits), len(class_offsets) - 1
+    chosen = np.empty(len(frame_index), np.int64)
+    offsets = np.zeros(n_classes + 1, np.int64)
+    n = 0
+    for class_id in range(n_classes):
+        for i in range(class_offsets[class_id], class_offsets[class_id + 1]):
+            chosen[n] = i
+            n += is_chosen[frame_index[i]]
+        offsets[class_id + 1] = n
+    chosen_score, chosen_rank = np.empty(n, score.dtype), np.empty(n, rank.dtype)
+    right, counted = np.empty((n_areas, n), match_bits.dtype), np.empty((n_areas, n), match_bits.dtype)
+    for j in range(n):
+        chosen_score[j] = score[chosen[j]]
+        chosen_rank[j] = rank[chosen[j]]
+    for area in range(n_areas):
+        for j in range(n):
+            counted[area, j] = ~ignored_bits[area, chosen[j]]
+            right[area, j] = match_bits[area, chosen[j]] & counted[area, j]
+    return offsets, chosen_score, chosen_rank, right, counted
+
+
+@compiled
+def precision_and_recall(right_bits, counted_bits, rank, n_objects, n_levels, recalls, limits):
+    """(areas, thresholds) average precision, and (limits, areas, thresholds) highest recall; NaN without an object.
 
     Args:
         right_bits: (areas, D) by descending score: bit t is set where it found an object at threshold t.
         counted_bits: (areas, D) bit t is set where it counts as right or wrong.
+        rank: (D,) position by score in the detection's frame.
         n_objects: (areas,) objects to find.
         n_levels: Number of thresholds.
         recalls: (points,) ascending, at which precision is read.
+        limits: (limits,) ascending; a recall is that of the detections with a lower rank.
     """
     n_areas, n_records = right_bits.shape
-    values = np.full((n_areas, n_levels), np.nan)
-    n_counted_at = np.empty(n_records, np.int64)
+    every = (np.int64(1) << n_levels) - 1
+    precision = np.full((n_areas, n_levels), np.nan)
+    recall = np.full((len(limits), n_areas, n_levels), np.nan)
+    n_counted_at = np.empty((n_levels, n_records), np.int32)
     for area in range(n_areas):
         if n_objects[area] == 0:
             continue
-        for level in range(n_levels):
-            n_right = n_counted = 0
-            for i in range(n_records):
-                n_counted += (np.int64(counted_bits[area, i]) >> level) & 1
-                if (np.int64(right_bits[area, i]) >> level) & 1:
-                    n_counted_at[n_right] = n_counted
-                    n_right += 1
-            total, highest, at = 0.0, 0.0, n_right
-            for point in range(len(recalls) - 1, -1, -1):
-                while at > 0 and at / n_objects[area] >= recalls[point]:
-                    highest = max(highest, at / (n_counted_at[at - 1] + _SPACING))
-                    at -= 1
-                total += highest
-            values[area, level] = total / len(recalls)
-    return values
-
-
-@compiled
-def count_right(right_bits, rank, limits, n_levels):
-    """(limits, areas, thresholds) detections that found an object, with a rank below each limit.
-
-    Args:
-        right_bits: (areas, D) see `average_precisions`.
-        rank: (D,) position by score in the detection's frame.
-        limits: (limits,) ascending.
-        n_levels: Number of thresholds.
-    """
-    n_areas, n_records = right_bits.shape
-    found = np.zeros((len(limits), n_areas, n_levels), np.int64)
-    for area in range(n_areas):
+        n_everywhere = 0
+        n_here, n_right = np.zeros(n_levels, np.int64), np.zeros(n_levels, np.int64)
+        found = np.zeros((len(limits) + 1, n_levels), np.int64)
         for i in range(n_records):
-            bits, level = np.int64(right_bits[area, i]), 0
-            if not bits:
+            right, counted = np.int64(right_bits[area, i]), np.int64(counted_bits[area, i]) & every
+            # Most records count at every threshold, or at none, and are right at none.
+            if counted == every:
+                n_everywhere += 1
+            if right == 0 and (counted == 0 or counted == every):
                 continue
             lowest = 0
             while lowest < len(limits) and rank[i] >= limits[lowest]:
                 lowest += 1
-            while bits:
-                if bits & 1:
-                    for limit in range(lowest, len(limits)):
-                        found[limit, area, level] += 1
-                bits >>= 1
-                level += 1
-    return found
+            for level in range(n_levels):
+                if counted != every:
+                    n_here[level] += (counted >> level) & 1
+                if (right >> level) & 1:
+                    n_counted_at[level, n_right[level]] = n_everywhere + n_here[level]
+                    n_right[level] += 1
+                    found[lowest, level] += 1
+        for level in range(n_levels):
+            total, highest, at = 0.0, 0.0, n_right[level]
+            for point in range(len(recalls) - 1, -1, -1):
+                while at > 0 and at / n_objects[area] >= recalls[point]:
+                    highest = max(highest, at / (n_counted_at[level, at - 1] + _SPACING))
+                    at -= 1
+                total += highest
+            precision[area, level] = total / len(recalls)
+            n_found = 0
+            for limit in range(len(limits)):
+                n_found += found[limit, level]
+                recall[limit, area, level] = n_found / n_objects[area]
+    return precision, recall

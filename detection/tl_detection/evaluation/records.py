@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,22 +58,24 @@ class ClassRecords:
         """(D,) counts as right or wrong at an IoU threshold; None = that of operating points."""
         return has_bit(self.counted_bits[0], self.operating_level if level is None else level)
 
-    def average_precision(self) -> FloatArray:
-        """(areas, thresholds) average precision as in `curves.average_precision`; NaN for a size without an object."""
-        from tl_detection.evaluation.record_kernels import average_precisions
+    def precision_and_recall(self) -> tuple[FloatArray, FloatArray]:
+        """Average precision and highest recall, for every size and threshold; NaN for a size without an object.
 
-        recalls = np.linspace(0, 1, self.protocol.recall_points)
-        n_levels = len(self.protocol.iou_thresholds)
-        return average_precisions(self.right_bits, self.counted_bits, self.objects, n_levels, recalls)
+        Returns:
+            (areas, thresholds) average precision as in `curves.average_precision`, and (limits, areas, thresholds)
+            recall of all detections up to each maximum per frame.
+        """
+        from tl_detection.evaluation.record_kernels import precision_and_recall
 
-    def highest_recall(self) -> FloatArray:
-        """(limits, areas, thresholds) recall of all detections up to a maximum; NaN for a size without an object."""
-        from tl_detection.evaluation.record_kernels import count_right
-
-        limits = np.array(self.protocol.max_detections, np.int64)
-        found = count_right(self.right_bits, self.rank, limits, len(self.protocol.iou_thresholds))
-        objects = np.where(self.objects > 0, self.objects, np.nan)
-        return found / objects[:, None]
+        return precision_and_recall(
+            self.right_bits,
+            self.counted_bits,
+            self.rank,
+            self.objects,
+            len(self.protocol.iou_thresholds),
+            np.linspace(0, 1, self.protocol.recall_points),
+            np.array(self.protocol.max_detections, np.int64),
+        )
 
     def best_operating_score(self) -> float | None:
         """The score at which F1 is best; None without an object or where none is found."""
@@ -82,8 +85,11 @@ class ClassRecords:
 
     def counts_from(self, operating_score: float) -> tuple[int, int]:
         """How many detections with at least this score are right, and how many count."""
-        n_above = int(np.searchsorted(-self.score, -operating_score, side="right"))
-        return int(self.is_right_at()[:n_above].sum()), int(self.is_counted_at()[:n_above].sum())
+        n_above = len(self.score) - int(np.searchsorted(self.score[::-1], operating_score, side="left"))
+        return tuple(
+            int(np.count_nonzero(has_bit(bits[0, :n_above], self.operating_level)))
+            for bits in (self.right_bits, self.counted_bits)
+        )  # type: ignore[return-value]
 
     def operating_point(self, operating_score: float) -> OperatingPoint | None:
         """Precision, recall and F1 at a score; None without an object."""
@@ -94,21 +100,22 @@ class ClassRecords:
 
 def records_by_class(matched: Matched, frame_mask: BoolArray) -> list[ClassRecords]:
     """The records of every class, by id, in the frames of a mask."""
+    from tl_detection.evaluation.record_kernels import choose_records
+
     truth, protocol = matched.ground_truth, matched.protocol
     in_mask = frame_mask[truth.frame_index]
-    box_area = area_px2(truth.xyxy)
-    objects = np.stack(
-        [
-            _count(truth.class_id[in_mask & matched.is_object & area.holds(box_area)], len(truth.names))
-            for area in protocol.area_ranges
-        ]
-    )
+    class_id, box_area = truth.class_id[in_mask & matched.is_object], area_px2(truth.xyxy[in_mask & matched.is_object])
+    objects = np.stack([_count(class_id[area.holds(box_area)], len(truth.names)) for area in protocol.area_ranges])
     ignored = _count(truth.class_id[in_mask & truth.is_ignored & (truth.class_id >= 0)], len(truth.names))
-    chosen = np.flatnonzero(frame_mask[matched.frame_index])
-    bounds = np.searchsorted(chosen, matched.class_offsets)
-    score, rank = matched.score[chosen], matched.rank[chosen]
-    counted_bits = ~matched.ignored_bits[:, chosen]
-    right_bits = matched.match_bits[:, chosen] & counted_bits
+    offsets, score, rank, right_bits, counted_bits = choose_records(
+        frame_mask,
+        matched.frame_index,
+        matched.class_offsets,
+        matched.score,
+        matched.rank,
+        matched.match_bits,
+        matched.ignored_bits,
+    )
     return [
         ClassRecords(
             protocol=protocol,
@@ -119,7 +126,7 @@ def records_by_class(matched: Matched, frame_mask: BoolArray) -> list[ClassRecor
             right_bits=right_bits[:, start:stop],
             counted_bits=counted_bits[:, start:stop],
         )
-        for class_id, (start, stop) in enumerate(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True))
+        for class_id, (start, stop) in enumerate(itertools.pairwise(offsets.tolist()))
     ]
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tl_detection.evaluation.curves import operating_point
 from tl_detection.evaluation.matching import Matched
 from tl_detection.evaluation.protocol import FALLBACK_OPERATING_SCORE, CocoProtocol
 from tl_detection.evaluation.records import ClassRecords, records_by_class
@@ -175,8 +176,8 @@ def _score_class(
     name: str, class_id: int, records: ClassRecords, values: _Values, operating_score: float, n_frames: int
 ) -> ClassScores:
     n_objects = int(records.objects[0])
-    point = records.operating_point(operating_score)
-    _, n_counted = records.counts_from(operating_score)
+    n_right, n_counted = records.counts_from(operating_score)
+    point = operating_point(n_right, n_counted, n_objects) if n_objects else None
     return ClassScores(
         name=name,
         objects=n_objects,
@@ -215,11 +216,12 @@ class _Values:
 
     @staticmethod
     def of(records: Sequence[ClassRecords], protocol: CocoProtocol) -> _Values:
+        values = [item.precision_and_recall() for item in records]
         return _Values(
             protocol=protocol,
             objects=np.stack([item.objects for item in records]),
-            precision=np.stack([item.average_precision() for item in records]),
-            recall=np.stack([item.highest_recall() for item in records]),
+            precision=np.stack([precision for precision, _ in values]),
+            recall=np.stack([recall for _, recall in values]),
         )
 
     def count(self, area: str) -> int | None:

@@ -51,6 +51,8 @@ def find_stop_pairs(
 ) -> StopPairs:
     """Pair detections, given as columns, with the objects that mean stop."""
     box = np.flatnonzero(is_stop_object(ground_truth))
+    if not len(box):
+        return StopPairs(box=box, class_id=class_id[:0], score=score[:0])
     by_frame = np.argsort(frame_index, kind="stable")
     start, stop = group_bounds(frame_index[by_frame], ground_truth.frame_index[box])
     no_crowd = np.zeros(len(by_frame), np.bool_)
