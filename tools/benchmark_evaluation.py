@@ -10,16 +10,7 @@ files. Its processor time is the whole process's with its children, less that of
 
 from __future__ import annotations
 
-import argparse
-import contextlib
-import io
 import json
-import resource
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +63,9 @@ def draw_problem(folder: Path, n_images: int, n_detections: int, seed: int) -> N
     box = np.concatenate([near_box, _boxes(n_noise, rng)])
     box[:, 2:] = np.maximum(box[:, 2:], 1)
     box = np.round(box, 2)
-    score = np.concatenate([1 / (1 + np.exp(-0.6 - skill[near] - rng.normal(0, 1, len(near)))), rng.beta(0.5, 6, n_noise)])
+    score = np.concatenate(
+        [1 / (1 + np.exp(-0.6 - skill[near] - rng.normal(0, 1, len(near)))), rng.beta(0.5, 6, n_noise)]
+    )
     score = np.round(np.clip(score, 0.001, 0.999), 5)
     found_class = np.concatenate([class_id[near], rng.choice(len(CLASSES), n_noise, p=shares)])
     found_image = np.concatenate([image[near], rng.integers(0, n_images, n_noise)])

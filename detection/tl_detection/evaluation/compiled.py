@@ -13,16 +13,27 @@ Importing numba takes half a second, so modules with kernels are imported where 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar, cast
+from typing import Any
 
 import numba
 
-Kernel = TypeVar("Kernel", bound=Callable)
+# Numba knows the types of what it is given, type checkers do not.
+Kernel = Callable[..., Any]
 
 
 def compiled(function: Kernel) -> Kernel:
     """The function in machine code; its loops run without the interpreter lock."""
+    return _compiled(function, frozenset())
+
+
+def compiled_with_any_order_of_sums(function: Kernel) -> Kernel:
+    """As `compiled`; sums may be taken in any order, as vector registers need it."""
+    return _compiled(function, frozenset({"reassoc", "nsz"}))
+
+
+def _compiled(function: Kernel, freedoms: frozenset[str]) -> Kernel:
+    options = {"nogil": True, "error_model": "numpy", "fastmath": set(freedoms)}
     try:
-        return cast(Kernel, numba.njit(cache=True, nogil=True, error_model="numpy")(function))
+        return numba.njit(cache=True, **options)(function)
     except RuntimeError:  # numba finds no place for its cache
-        return cast(Kernel, numba.njit(nogil=True, error_model="numpy")(function))
+        return numba.njit(**options)(function)

@@ -53,7 +53,7 @@ class DetectionTable:
 
     def take(self, which: IntArray | BoolArray) -> DetectionTable:
         """Some of them, by position or mask."""
-        at = np.flatnonzero(which) if which.dtype == np.bool_ else which
+        at = np.arange(len(self))[which]
         return self._take(at, self.frame_index[at])
 
     def of_frames(self, rows: NDArray[np.int64], n_frames: int) -> DetectionTable:

@@ -40,7 +40,7 @@ LEVEL = 0.95
 # sets of 2 sequences, 69 % of 3, 81 % of 5, 87 % of 10, 95 % of 20, 92 % of 50 and 94 % of 200 (200 replicates).
 LEAST_SEQUENCES = 5
 # Of each average precision the area range, and the IoU threshold where it is only one.
-_AVERAGE_PRECISIONS: dict[str, tuple[str, float | None]] = {
+AREA_AND_IOU: dict[str, tuple[str, float | None]] = {
     "ap": ("all", None),
     "ap50": ("all", 0.5),
     "ap75": ("all", 0.75),
@@ -112,7 +112,7 @@ def measured_objects(
     """(N,) true for the objects, not ignore areas, of the class and size that a score is measured on."""
     if name == "red_as_green":
         return is_stop_object(ground_truth)
-    area = protocol.area_index(_AVERAGE_PRECISIONS.get(name, ("all", None))[0])
+    area = protocol.area_index(AREA_AND_IOU.get(name, ("all", None))[0])
     if area is None:
         return np.zeros(len(ground_truth.class_id), np.bool_)
     of_class = ground_truth.class_id >= 0 if class_id is None else ground_truth.class_id == class_id
@@ -165,8 +165,8 @@ def _score_of_class(
     n_objects = replicates.total(frame_of_object)
     start, stop = matched.class_offsets[class_id : class_id + 2]
     at = start + np.flatnonzero(replicates.sequence[matched.frame_index[start:stop]] >= 0)
-    if name in _AVERAGE_PRECISIONS:
-        return _average_precision(matched, replicates, at, n_objects, *_AVERAGE_PRECISIONS[name])
+    if name in AREA_AND_IOU:
+        return _average_precision(matched, replicates, at, n_objects, *AREA_AND_IOU[name])
     if name == "ar100":
         return _highest_recall(matched, replicates, at, n_objects)
     at = at[matched.score[at] >= operating_scores[class_id]]

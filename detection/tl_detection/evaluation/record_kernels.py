@@ -11,7 +11,7 @@ _SPACING = float(np.spacing(1))
 
 
 @compiled
-def choose_records(is_chosen, frame_index, class_offsets, score, rank, match_bits, ignored_bits):
+def choose_records(is_chosen, frame_index, class_offsets, score, rank, match_bits, ignored_bits, n_levels):
     """The records of some frames, in their order.
 
     Args:
@@ -22,11 +22,13 @@ def choose_records(is_chosen, frame_index, class_offsets, score, rank, match_bit
         rank: (D,).
         match_bits: (areas, D).
         ignored_bits: (areas, D).
+        n_levels: Number of thresholds.
 
     Returns:
-        (classes + 1,) where each class begins, (C,) scores, (C,) ranks, (areas, C) bits of what is right, and
-        (areas, C) bits of what counts.
+        (classes + 1,) where each class begins, (C,) positions of the records, (C,) scores, (C,) ranks, (areas, C) bits
+        of what is right, and (areas, C) bits of what counts.
     """
+    every = match_bits.dtype.type((np.int64(1) << n_levels) - 1)
     n_areas, n_classes = len(match_bits), len(class_offsets) - 1
     chosen = np.empty(len(frame_index), np.int64)
     offsets = np.zeros(n_classes + 1, np.int64)
@@ -43,9 +45,9 @@ def choose_records(is_chosen, frame_index, class_offsets, score, rank, match_bit
         chosen_rank[j] = rank[chosen[j]]
     for area in range(n_areas):
         for j in range(n):
-            counted[area, j] = ~ignored_bits[area, chosen[j]]
+            counted[area, j] = ~ignored_bits[area, chosen[j]] & every
             right[area, j] = match_bits[area, chosen[j]] & counted[area, j]
-    return offsets, chosen_score, chosen_rank, right, counted
+    return offsets, chosen[:n], chosen_score, chosen_rank, right, counted
 
 
 @compiled
@@ -73,7 +75,7 @@ def precision_and_recall(right_bits, counted_bits, rank, n_objects, n_levels, re
         n_here, n_right = np.zeros(n_levels, np.int64), np.zeros(n_levels, np.int64)
         found = np.zeros((len(limits) + 1, n_levels), np.int64)
         for i in range(n_records):
-            right, counted = np.int64(right_bits[area, i]), np.int64(counted_bits[area, i]) & every
+            right, counted = np.int64(right_bits[area, i]), np.int64(counted_bits[area, i])
             # Most records count at every threshold, or at none, and are right at none.
             if counted == every:
                 n_everywhere += 1

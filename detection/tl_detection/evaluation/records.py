@@ -107,7 +107,7 @@ def records_by_class(matched: Matched, frame_mask: BoolArray) -> list[ClassRecor
     class_id, box_area = truth.class_id[in_mask & matched.is_object], area_px2(truth.xyxy[in_mask & matched.is_object])
     objects = np.stack([_count(class_id[area.holds(box_area)], len(truth.names)) for area in protocol.area_ranges])
     ignored = _count(truth.class_id[in_mask & truth.is_ignored & (truth.class_id >= 0)], len(truth.names))
-    offsets, score, rank, right_bits, counted_bits = choose_records(
+    offsets, _, score, rank, right_bits, counted_bits = choose_records(
         frame_mask,
         matched.frame_index,
         matched.class_offsets,
@@ -115,6 +115,7 @@ def records_by_class(matched: Matched, frame_mask: BoolArray) -> list[ClassRecor
         matched.rank,
         matched.match_bits,
         matched.ignored_bits,
+        len(protocol.iou_thresholds),
     )
     return [
         ClassRecords(

@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tl_detection.evaluation.ground_truth import GroundTruth
+from tl_detection.evaluation.matching import BitArray
 from tl_detection.evaluation.pairs import BoolArray, FloatArray, IntArray
 
-# Records times replicates that are worked on together; what fits the caches of a processor.
-_BLOCK = 1 << 17
-# Draws that are turned into double precision together: 32 megabytes.
-_MATRIX_BLOCK = 1 << 22
+# Replicates that are turned into floating-point numbers together; what fits the caches of a processor.
+_ROWS = 64
+# Up to here every integer is a number of single precision.
+_SINGLE_LIMIT = 1 << 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,19 +37,23 @@ class Replicates:
 
     def total(self, frame_index: IntArray) -> IntArray:
         """(R,) how often things of these frames occur in each replicate; things of other frames do not count."""
-        return self.times @ self.count(frame_index)
+        return self.totals(self.count(frame_index)[:, None])[:, 0].astype(np.int64)
 
     def totals(self, by_sequence: IntArray | FloatArray) -> FloatArray:
         """(R, M) sums over each replicate, from (S, M) sums over each sequence.
 
-        Sums of whole numbers are exact. In double precision, since the processor multiplies such matrices many times
+        Sums of whole numbers are exact. In floating point, since the processor multiplies such matrices many times
         faster than those of whole numbers; a block at a time, since the draws of 70,000 sequences are large.
         """
-        sums, n = np.ascontiguousarray(by_sequence, np.float64), len(self.times)
-        totals = np.empty((n, sums.shape[1]))
-        step = max(1, _MATRIX_BLOCK // max(1, len(sums)))
-        for start in range(0, n, step):
-            np.matmul(self.times[start : start + step].astype(np.float64), sums, out=totals[start : start + step])
+        used = np.flatnonzero(by_sequence.any(axis=1))
+        few = 4 * len(used) < len(by_sequence)
+        most = np.abs(by_sequence).sum(axis=0).max(initial=0) * self.times.max(initial=0)
+        is_single = np.issubdtype(by_sequence.dtype, np.integer) and most < _SINGLE_LIMIT
+        sums = np.ascontiguousarray(by_sequence[used] if few else by_sequence, np.float32 if is_single else np.float64)
+        totals = np.empty((len(self.times), sums.shape[1]))
+        for start in range(0, len(totals), _ROWS):
+            times = self.times[start : start + _ROWS]
+            totals[start : start + _ROWS] = (times[:, used] if few else times).astype(sums.dtype) @ sums
         return totals
 
     def count(self, frame_index: IntArray) -> IntArray:
@@ -91,6 +96,19 @@ def draw_replicates(
     return Replicates(sequence=sequence, times=times)
 
 
+def weights_in_blocks(replicates: Replicates) -> NDArray[np.uint8 | np.uint16]:
+    """(blocks, S, lanes) how often each sequence was drawn; lanes beyond the last replicate are 0."""
+    from tl_detection.evaluation.replicate_kernels import LANES
+
+    n_replicates, n_sequences = replicates.times.shape
+    kind = np.uint8 if replicates.times.max(initial=0) <= np.iinfo(np.uint8).max else np.uint16
+    lanes = min(LANES, -(-n_replicates // 16) * 16)
+    n_blocks = -(-n_replicates // lanes)
+    times = np.zeros((n_blocks * lanes, n_sequences), kind)
+    times[:n_replicates] = replicates.times
+    return np.ascontiguousarray(times.reshape(n_blocks, lanes, n_sequences).transpose(0, 2, 1))
+
+
 def average_precision_of_each(
     replicates: Replicates,
     frame_index: IntArray,
@@ -115,80 +133,78 @@ def average_precision_of_each(
     Returns:
         (thresholds, R) numbers in [0, 1]; NaN for a replicate without an object.
     """
-    values = np.tile(np.where(n_objects > 0, 0.0, np.nan), (len(is_right), 1))
-    if not is_right.any():
-        return values
-    is_ever_right = np.logical_or.reduce(is_right)
-    record, copy = _in_order_when_drawn(frame_index, score, is_ever_right, int(replicates.times.max()))
-    # What counts at no threshold, and what follows the last object that was found, changes nothing.
-    matters = np.logical_or.reduce(is_counted)[record]
-    matters[np.flatnonzero(is_ever_right[record])[-1] + 1 :] = False
-    record, copy = record[matters], copy[matters]
-    sequence, split = replicates.sequence[frame_index[record]], np.flatnonzero(copy >= 0)
-    is_right, is_counted = is_right[:, record], is_counted[:, record]
-    # Nearly all detections are wrong at every threshold, so they are added up once, between those that are not.
-    apart = np.flatnonzero(is_right.any(axis=0) | ~is_counted.all(axis=0))
-    is_right, is_counted = is_right[:, apart], is_counted[:, apart]
-    segments = np.append(0, apart[:-1] + 1)
-    filled = np.flatnonzero(n_objects)
-    step = max(1, _BLOCK // len(record))
-    for start in range(0, len(filled), step):
-        rows = filled[start : start + step]
-        needed = _needed(n_objects[rows], recall_points)
-        times = replicates.times[rows].take(sequence, axis=1)
-        times[:, split] = np.clip(times[:, split] - copy[split], 0, 1)
-        times_apart = times[:, apart].astype(np.int64)
-        between = np.add.reduceat(times, segments, axis=1, dtype=np.int64) - times_apart
-        n_wrong_between = np.cumsum(between, axis=1)
-        for level, right in enumerate(is_right):
-            n_right = np.cumsum(times_apart[:, right], axis=1)
-            n_counted = (n_wrong_between + np.cumsum(times_apart * is_counted[level], axis=1))[:, right]
-            values[level, rows] = _mean_highest_precision(n_right, n_counted, needed)
-    return values
+    bit = np.uint64(1) << np.arange(len(is_right), dtype=np.uint64)[:, None]
+    return average_precisions_of_each(
+        replicates,
+        weights_in_blocks(replicates),
+        frame_index,
+        score,
+        (is_right * bit).sum(axis=0, keepdims=True, dtype=np.uint64),
+        (is_counted * bit).sum(axis=0, keepdims=True, dtype=np.uint64),
+        n_objects[None],
+        len(is_right),
+        recall_points,
+    )[0]
 
 
-def _in_order_when_drawn(
-    frame_index: IntArray, score: FloatArray, is_right: BoolArray, most_times: int
-) -> tuple[IntArray, IntArray]:
-    """The records in the order that they have when frames occur several times.
+def average_precisions_of_each(
+    replicates: Replicates,
+    weights: NDArray[np.uint8 | np.uint16],
+    frame_index: IntArray,
+    score: FloatArray,
+    right_bits: BitArray,
+    counted_bits: BitArray,
+    n_objects: IntArray,
+    n_levels: int,
+    recall_points: int,
+    *,
+    is_exact: bool = True,
+) -> FloatArray:
+    """Average precision of every replicate in several area ranges, at several IoU thresholds.
 
-    A frame that is drawn twice stands twice in a row among detections of one score: right, wrong, right, wrong, not
-    right, right, wrong, wrong. Such runs are written out as often as a frame was drawn at most.
+    Args:
+        replicates: R data sets.
+        weights: Of `weights_in_blocks`.
+        frame_index: (D,) see `average_precision_of_each`.
+        score: (D,) see there.
+        right_bits: (areas, D) bit t is set where a detection found an object at threshold t.
+        counted_bits: (areas, D) bit t is set where it counts as right or wrong.
+        n_objects: (areas, R) objects to find.
+        n_levels: Number of thresholds.
+        recall_points: Number of recalls from 0 to 1.
+        is_exact: False computes in single precision, to 1e-5, in half of the time.
 
     Returns:
-        (E,) record, and (E,) its copy, from 0, which is there if its frame was drawn more often than that; -1 for a
-        record that stands once and counts as often as its frame was drawn.
+        (areas, thresholds, R) numbers in [0, 1]; NaN for a replicate without an object.
     """
-    is_first = np.append(True, (frame_index[1:] != frame_index[:-1]) | (score[1:] != score[:-1]))
-    run = np.cumsum(is_first) - 1
-    size = np.bincount(run)
-    is_split = (size > 1) & (np.bincount(run, is_right) > 0)
-    length = size * np.where(is_split, most_times, 1)
-    run = np.repeat(np.arange(len(size)), length)
-    within = np.arange(len(run)) - np.repeat(np.cumsum(length) - length, length)
-    record = np.flatnonzero(is_first)[run] + within % size[run]
-    return record, np.where(is_split[run], within // size[run], -1)
+    from tl_detection.evaluation import replicate_kernels as kernels
 
-
-def _needed(n_objects: IntArray, recall_points: int) -> IntArray:
-    """(R, recall points) the least number of objects found at which each recall is reached, as division rounds."""
-    recall, objects = np.linspace(0, 1, recall_points), n_objects[:, None]
-    needed = np.ceil(recall * objects).astype(np.int64)
-    needed -= (needed - 1) / objects >= recall
-    return needed + (needed / objects < recall)
-
-
-def _mean_highest_precision(n_right: IntArray, n_counted: IntArray, needed: IntArray) -> FloatArray:
-    """(R,) from (R, T) counts at the detections that found an object, each after its last copy."""
-    n_rows, n_places = n_right.shape
-    if not n_places:
-        return np.zeros(n_rows)
-    # Of the copies of one detection the last has the highest precision; one that was not drawn repeats its
-    # predecessor's count at a lower precision. So neither needs a thought.
-    precision = n_right / (n_counted + np.spacing(1))
-    highest_beyond = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    # One search for all rows: every row's counts are lifted above those of the row before.
-    row = np.arange(n_rows)[:, None]
-    lift = row * (max(int(n_right[:, -1].max()), int(needed.max())) + 1)
-    place = np.searchsorted((n_right + lift).ravel(), (needed + lift).ravel()).reshape(needed.shape) - row * n_places
-    return np.take_along_axis(np.pad(highest_beyond, ((0, 0), (0, 1))), place, axis=1).mean(axis=1)
+    n_replicates, n_lanes = len(replicates.times), len(weights) * weights.shape[2]
+    most_times = int(replicates.times.max(initial=0))
+    kind = np.float64 if is_exact else np.float32
+    recalls = np.linspace(0, 1, recall_points)
+    is_later = np.append(np.arange(recall_points) / (recall_points - 1) < recalls, False).astype(kind)
+    constants = (np.spacing(1), 1e-9, recall_points - 1) if is_exact else (1e-30, 2e-5, recall_points - 1)
+    is_tied = np.append((frame_index[1:] == frame_index[:-1]) & (score[1:] == score[:-1]), False)[: len(score)]
+    values = np.full((len(n_objects), n_levels, n_replicates), np.nan)
+    for area in np.flatnonzero(n_objects.any(axis=1)):
+        right, counted = right_bits[area], counted_bits[area]
+        record, copy = kernels.in_order_when_drawn(is_tied, right, counted, most_times)
+        right, counted = right[record], counted[record]
+        objects = np.zeros(n_lanes, kind)
+        objects[:n_replicates] = n_objects[area]
+        of_area = kernels.average_precision_of_blocks(
+            weights,
+            replicates.sequence[frame_index[record]],
+            copy,
+            right,
+            counted,
+            kernels.mark_ends(right, counted),
+            objects,
+            is_later,
+            np.array(constants, kind),
+            n_levels,
+            max(np.iinfo(np.uint16).max // max(most_times, 1), 1),
+        )
+        values[area] = np.where(n_objects[area] > 0, of_area[:, :n_replicates], np.nan)
+    return values

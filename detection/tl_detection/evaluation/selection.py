@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tl_detection.evaluation.matching import Matched
+import numpy as np
+
+from tl_detection.evaluation.matching import Matched, match_objects
 from tl_detection.evaluation.pairs import BoolArray
 
 
@@ -34,6 +36,19 @@ class Selection:
         truth = matched.ground_truth
         return Selection(
             frames=frames,
-            objects=frames[truth.frame_index] & matched.is_object,
-            detections=frames[matched.frame_index],
+            objects=frames.take(truth.frame_index) & matched.is_object,
+            detections=frames.take(matched.frame_index),
         )
+
+
+def records_of(matched: Matched, selection: Selection) -> Matched:
+    """The records from which scores of a selection are taken, over its frames.
+
+    These are the records themselves where it holds everything in its frames; else objects are matched once more.
+    """
+    everything = Selection.of_frames(matched, selection.frames)
+    if np.array_equal(selection.objects, everything.objects) and np.array_equal(
+        selection.detections, everything.detections
+    ):
+        return matched
+    return match_objects(matched, selection.objects, selection.detections)

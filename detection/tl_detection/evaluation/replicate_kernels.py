@@ -1,0 +1,214 @@
+"""The loops over records and replicates; `replicates` says what they yield."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tl_detection.evaluation.compiled import compiled, compiled_with_any_order_of_sums
+
+# Replicates that are worked on together: their counts fill the vector registers and stay in the fastest cache.
+LANES = 256
+
+
+@compiled
+def in_order_when_drawn(is_tied, right_bits, counted_bits, most_times):
+    """The records in the order that they have when frames occur several times.
+
+    A frame that is drawn twice stands twice in a row among detections of one score: right, wrong, right, wrong, not
+    right, right, wrong, wrong. Such runs are written out as often as a frame was drawn at most. What does not count,
+    and what follows the last object that was found, changes nothing and is left out.
+
+    Args:
+        is_tied: (D,) true where the next record, by descending score, is of the same frame and score.
+        right_bits: (D,) bit t is set where it found an object at IoU threshold t.
+        counted_bits: (D,) bit t is set where it counts as right or wrong.
+        most_times: How often a frame was drawn at most.
+
+    Returns:
+        (E,) record, and (E,) its copy, from 0, which is there if its frame was drawn more often than that; -1 for a
+        record that stands once and counts as often as its frame was drawn.
+    """
+    n_records = end = len(right_bits)
+    while end > 0 and right_bits[end - 1] == 0:
+        end -= 1
+    record, copy = np.empty(end + 1, np.int32), np.empty(end + 1, np.int16)
+    n = i = 0
+    while i < end:
+        if not is_tied[i]:
+            record[n], copy[n] = i, -1
+            n += counted_bits[i] != 0
+            i += 1
+            continue
+        last, any_right = i, right_bits[i] != 0
+        while is_tied[last]:
+            last += 1
+            any_right |= right_bits[last] != 0
+        size = last + 1 - i
+        if n + size * most_times + max(end - last, 0) > len(record):
+            length = 2 * len(record) + size * most_times
+            longer, longer_copy = np.empty(length, np.int32), np.empty(length, np.int16)
+            longer[:n], longer_copy[:n] = record[:n], copy[:n]
+            record, copy = longer, longer_copy
+        for each in range(most_times if any_right else 1):
+            for member in range(i, last + 1):
+                if counted_bits[member] != 0:
+                    record[n], copy[n] = member, each if any_right else -1
+                    n += 1
+        i = last + 1
+    return record[:n], copy[:n]
+
+
+@compiled
+def mark_ends(right_bits, counted_bits):
+    """(E,) bit t is set where the next record that counts at threshold t is wrong, or there is none.
+
+    Of consecutive right records the last has the highest precision, whatever was drawn: only these are looked at.
+    """
+    ends = np.zeros_like(right_bits)
+    next_is_right = np.int64(0)
+    for i in range(len(right_bits) - 1, -1, -1):
+        right = np.int64(right_bits[i])
+        ends[i] = right & ~next_is_right
+        next_is_right = (next_is_right & ~np.int64(counted_bits[i])) | right
+    return ends
+
+
+@compiled
+def _flush(total, pending, row, sign):
+    """Move a row of small counts into the total."""
+    n_lanes = total.shape[1]
+    for lane in range(n_lanes):
+        total[row, lane] += sign * pending[row, lane]
+        pending[row, lane] = 0
+
+
+@compiled_with_any_order_of_sums
+def average_precision_of_blocks(
+    weights, sequence, copy, right_bits, counted_bits, end_bits, n_objects, is_later, constants, n_levels, most_pending
+):
+    """(thresholds, blocks * lanes) average precision of replicates; 0 where there is no object.
+
+    Counted from the highest score to the lowest first, and then back: on the way back the highest precision so far is
+    kept, and where it rises, it rises for every recall point that is reached there. Counts are collected in 16 bits,
+    of which a register holds most, and moved to the type of the computation where they are needed.
+
+    Args:
+        weights: (blocks, S, lanes) how often each sequence was drawn in each replicate.
+        sequence: (E,) sequence of each record, by descending score.
+        copy: (E,) see `in_order_when_drawn`.
+        right_bits: (E,) see `in_order_when_drawn`.
+        counted_bits: (E,).
+        end_bits: (E,) see `mark_ends`.
+        n_objects: (blocks * lanes,) objects to find; its type is that of the computation.
+        is_later: (points + 1,) 1 for recall points that are not yet reached where found / objects equals them but for
+            rounding.
+        constants: (3,) added to every denominator; the rounding of found / objects * (points - 1); points - 1.
+        n_levels: Number of thresholds.
+        most_pending: Records whose weights can be added up in 16 bits.
+    """
+    n_records, n_lanes = len(right_bits), weights.shape[2]
+    every = (np.int64(1) << n_levels) - 1
+    spacing, rounding, last_point = constants[0], constants[1], constants[2]
+    real = constants.dtype.type
+    zero, one, minus_one, window = real(0), real(1), real(-1), real(2) * rounding
+    values = np.zeros((n_levels, len(n_objects)), n_objects.dtype)
+    drawn = np.empty((1, n_lanes), weights.dtype)
+    rise, points_per_object = np.empty(n_lanes, constants.dtype), np.empty(n_lanes, constants.dtype)
+    n_right, n_here = np.empty((n_levels, n_lanes), constants.dtype), np.empty((n_levels, n_lanes), constants.dtype)
+    highest, total = np.empty((n_levels, n_lanes), constants.dtype), np.empty((n_levels, n_lanes), constants.dtype)
+    right_pending, nested = np.empty((n_levels, n_lanes), np.uint16), np.empty((n_levels, n_lanes), np.int32)
+    n_everywhere, everywhere_pending = np.empty((1, n_lanes), constants.dtype), np.empty((1, n_lanes), np.uint16)
+    n_right_pending = np.empty(n_levels, np.int64)
+    for block in range(len(weights)):
+        n_right[:], n_here[:], n_everywhere[:], highest[:], total[:] = zero, zero, zero, zero, zero
+        right_pending[:], everywhere_pending[:], nested[:], n_right_pending[:], n_pending = 0, 0, 0, 0, 0
+        for lane in range(n_lanes):
+            points_per_object[lane] = last_point / max(n_objects[block * n_lanes + lane], one)
+        for is_back in range(2):
+            sign = minus_one if is_back else one
+            for step in range(n_records):
+                i = n_records - 1 - step if is_back else step
+                row, right, counted = np.uint32(sequence[i]), np.int64(right_bits[i]), np.int64(counted_bits[i])
+                if n_pending == most_pending:
+                    _flush(n_everywhere, everywhere_pending, 0, sign)
+                    n_pending = 0
+                if right == 0 and counted == every and copy[i] < 0:
+                    for lane in range(n_lanes):
+                        everywhere_pending[0, lane] += weights[block, row, lane]
+                    n_pending += 1
+                    continue
+                if copy[i] < 0:
+                    for lane in range(n_lanes):
+                        drawn[0, lane] = weights[block, row, lane]
+                else:
+                    for lane in range(n_lanes):
+                        drawn[0, lane] = weights[block, row, lane] > copy[i]
+                level = 0
+                if not is_back and right and right & (right + 1) == 0:
+                    # Right up to a threshold, as nearly always: added up at the end of the way.
+                    while right > 1:
+                        right >>= 1
+                        level += 1
+                    for lane in range(n_lanes):
+                        nested[level, lane] += drawn[0, lane]
+                    right = 0
+                ends = np.int64(end_bits[i]) if is_back else np.int64(0)
+                if ends and n_pending:
+                    _flush(n_everywhere, everywhere_pending, 0, sign)
+                    n_pending = 0
+                while right:
+                    if ends & 1:
+                        tied = zero
+                        for lane in range(n_lanes):
+                            found = n_right[level, lane] - real(right_pending[level, lane])
+                            n_right[level, lane] = found
+                            precision = found / (n_everywhere[0, lane] + n_here[level, lane] + spacing)
+                            more = max(precision - highest[level, lane], zero)
+                            highest[level, lane] += more
+                            rise[lane] = more
+                            point = found * points_per_object[lane] + rounding
+                            reached = real(np.int32(point))
+                            tied += more if point - reached < window else zero
+                            total[level, lane] += more * (reached + one)
+                        for lane in range(n_lanes):
+                            right_pending[level, lane] = drawn[0, lane]
+                        n_right_pending[level] = 1
+                        if tied > zero:
+                            for lane in range(n_lanes):
+                                point = n_right[level, lane] * points_per_object[lane] + rounding
+                                reached_point = np.int32(point)
+                                if point - reached_point < window:
+                                    total[level, lane] -= rise[lane] * is_later[reached_point]
+                    elif right & 1:
+                        for lane in range(n_lanes):
+                            right_pending[level, lane] += drawn[0, lane]
+                        n_right_pending[level] += 1
+                        if n_right_pending[level] == most_pending:
+                            _flush(n_right, right_pending, level, sign)
+                            n_right_pending[level] = 0
+                    right >>= 1
+                    ends >>= 1
+                    level += 1
+                if counted == every:
+                    for lane in range(n_lanes):
+                        everywhere_pending[0, lane] += drawn[0, lane]
+                    n_pending += 1
+                elif counted:
+                    for level in range(n_levels):
+                        if (counted >> level) & 1:
+                            for lane in range(n_lanes):
+                                n_here[level, lane] += sign * drawn[0, lane]
+            _flush(n_everywhere, everywhere_pending, 0, sign)
+            n_pending = 0
+            for level in range(n_levels - 1, -1, -1):
+                _flush(n_right, right_pending, level, sign)
+                n_right_pending[level] = 0
+                if not is_back:
+                    for lane in range(n_lanes):
+                        if level + 1 < n_levels:
+                            nested[level, lane] += nested[level + 1, lane]
+                        n_right[level, lane] += nested[level, lane]
+        for level in range(n_levels):
+            for lane in range(n_lanes):
+                values[level, block * n_lanes + lane] = total[level, lane] / (last_point + one)
+    return values

@@ -1,0 +1,273 @@
+"""The intervals of all numbers of `scores.Scores` for a part of the records, in one pass.
+
+Method, definitions and empty cases are those of `intervals`, which gives a single number; average precision is computed
+in single precision here, so bounds differ by 1e-5 at most. With 1,000 replicates of 1,000,000 detections in ten classes
+at all sizes and thresholds it takes a second.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tl_detection.evaluation.intervals import AREA_AND_IOU, LEAST_SEQUENCES, LEVEL, Interval
+from tl_detection.evaluation.matching import Matched, has_bit
+from tl_detection.evaluation.pairs import BoolArray, FloatArray, IntArray, area_px2
+from tl_detection.evaluation.protocol import OPERATING_IOU
+from tl_detection.evaluation.replicates import Replicates, average_precisions_of_each, weights_in_blocks
+from tl_detection.evaluation.selection import Selection, records_of
+from tl_detection.evaluation.stop_lights import is_stop_object, verdicts
+
+_AR_LIMIT = 100
+
+
+def intervals_of(
+    matched: Matched,
+    selection: Selection,
+    replicates: Replicates,
+    operating_scores: Sequence[float],
+    *,
+    level: float = LEVEL,
+) -> Mapping[str, Interval]:
+    """The interval of every score that has one.
+
+    Args:
+        matched: Records of all frames.
+        selection: What the scores speak of.
+        replicates: Drawn from the frames of the selection.
+        operating_scores: Per class.
+        level: Share of the replicates' values that lie between the bounds.
+
+    Returns:
+        Intervals by the word of a `measures.Measure` such as "ap50" or "recall:red". Scores without a value, and those
+        measured on fewer than `LEAST_SEQUENCES` sequences, are not in it.
+
+    Raises:
+        ValueError: The replicates were drawn from other frames, or there is not one operating score per class.
+    """
+    names = matched.ground_truth.names
+    if not np.array_equal(replicates.sequence >= 0, selection.frames):
+        raise ValueError("the replicates were drawn from other frames than those of the selection")
+    if len(operating_scores) != len(names):
+        raise ValueError(f"{len(operating_scores)} operating scores for {len(names)} classes")
+    if not selection.frames.any():
+        return {}
+    part = _Part.of(records_of(matched, selection), replicates, operating_scores)
+    rows = [row for row in part.rows() if row.sequences >= LEAST_SEQUENCES]
+    if not rows:
+        return {}
+    bounds = _quantiles(np.stack([row.values for row in rows]), ((1 - level) / 2, (1 + level) / 2))
+    return {
+        row.word: Interval(
+            low=float(low), high=float(high), level=level, sequences=row.sequences, replicates=int(known)
+        )
+        for row, (low, high), known in zip(rows, *bounds, strict=True)
+        if known
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Row:
+    """A score in every replicate, NaN = no value, and the sequences that hold what it is measured on."""
+
+    word: str
+    values: FloatArray
+    sequences: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """Counts of a part of the records in every replicate.
+
+    Attributes:
+        matched: The records.
+        precision: (classes, areas, thresholds, R) average precision; NaN without an object.
+        objects: (classes, areas, R) objects to find.
+        found: (classes, R) objects found among the first 100 per frame, summed over the thresholds.
+        right: (classes, R) detections at or above the operating score that found an object.
+        counted: (classes, R) of these scores, those that count as right or wrong.
+        is_absent: (classes,) true for classes without an object in the frames drawn from.
+        frames: (R,) frames.
+        stop: (2, R) objects that mean stop, and those said to be green; None where the classes do not know.
+        has_object: (classes, areas, S) true for the sequences with an object.
+        has_stop: (S,) true for the sequences with an object that means stop.
+    """
+
+    matched: Matched
+    precision: FloatArray
+    objects: IntArray
+    found: IntArray
+    right: IntArray
+    counted: IntArray
+    is_absent: BoolArray
+    frames: IntArray
+    stop: IntArray | None
+    has_object: BoolArray
+    has_stop: BoolArray
+
+    @staticmethod
+    def of(matched: Matched, replicates: Replicates, operating_scores: Sequence[float]) -> _Part:
+        from tl_detection.evaluation.record_kernels import choose_records
+
+        truth, protocol = matched.ground_truth, matched.protocol
+        n_classes, n_sequences = len(truth.names), replicates.times.shape[1]
+        is_chosen = replicates.sequence >= 0
+        offsets, chosen, score, rank, right_bits, counted_bits = choose_records(
+            is_chosen,
+            matched.frame_index,
+            matched.class_offsets,
+            matched.score,
+            matched.rank,
+            matched.match_bits,
+            matched.ignored_bits,
+            len(protocol.iou_thresholds),
+        )
+        frame_index = matched.frame_index[chosen]
+        sequence, class_id = replicates.sequence[frame_index], matched.class_id[chosen]
+
+        def count(classes: IntArray, sequences: IntArray, weights: IntArray | None = None) -> IntArray:
+            flat = np.bincount(classes * n_sequences + sequences, weights, n_classes * n_sequences)
+            return flat.reshape(n_classes, n_sequences).astype(np.int64)
+
+        box = np.flatnonzero(is_chosen[truth.frame_index] & matched.is_object)
+        box_area, box_sequence = area_px2(truth.xyxy[box]), replicates.sequence[truth.frame_index[box]]
+        objects = np.stack(
+            [
+                count(truth.class_id[box[kept]], box_sequence[kept])
+                for area in protocol.area_ranges
+                for kept in [area.holds(box_area)]
+            ],
+            axis=1,
+        )
+        in_limit = np.where(rank < _AR_LIMIT, right_bits[0], 0)
+        found = count(class_id, sequence, np.bitwise_count(in_limit))
+        operating_level = protocol.threshold_index(OPERATING_IOU) or 0
+        above = score >= np.asarray(operating_scores, np.float64)[class_id]
+        right, counted = (
+            count(class_id[which], sequence[which])
+            for bits in (right_bits, counted_bits)
+            for which in [above & has_bit(bits[0], operating_level)]
+        )
+        frames = np.bincount(replicates.sequence[is_chosen], minlength=n_sequences)
+        is_stop = is_stop_object(truth)[box]
+        stop = np.bincount(box_sequence[is_stop], minlength=n_sequences)
+        knows_stop = any(truth.means_stop) and any(truth.means_go)
+        as_green = _said_green(matched, replicates, operating_scores) if knows_stop else stop
+        totals = replicates.totals(
+            np.concatenate([objects.reshape(-1, n_sequences), found, right, counted, [frames, stop, as_green]]).T
+        ).T
+        n_objects = totals[: objects.shape[0] * objects.shape[1]].reshape(*objects.shape[:2], -1)
+        rest = totals[objects.shape[0] * objects.shape[1] :]
+        weights = weights_in_blocks(replicates)
+        precision = np.stack(
+            [
+                average_precisions_of_each(
+                    replicates,
+                    weights,
+                    frame_index[start:stop_at],
+                    score[start:stop_at],
+                    right_bits[:, start:stop_at],
+                    counted_bits[:, start:stop_at],
+                    n_objects[each],
+                    len(protocol.iou_thresholds),
+                    protocol.recall_points,
+                    is_exact=False,
+                )
+                for each, (start, stop_at) in enumerate(itertools.pairwise(offsets.tolist()))
+            ]
+        )
+        return _Part(
+            matched=matched,
+            precision=precision,
+            objects=n_objects,
+            found=rest[:n_classes],
+            right=rest[n_classes : 2 * n_classes],
+            counted=rest[2 * n_classes : 3 * n_classes],
+            is_absent=objects[:, 0].sum(axis=1) == 0,
+            frames=rest[-3],
+            stop=rest[-2:] if knows_stop else None,
+            has_object=objects > 0,
+            has_stop=stop > 0,
+        )
+
+    def rows(self) -> list[_Row]:
+        """Every score, over all classes and per class."""
+        protocol, names = self.matched.protocol, self.matched.ground_truth.names
+        found: list[_Row] = []
+        for name, (area_name, iou) in AREA_AND_IOU.items():
+            area = protocol.area_index(area_name)
+            threshold = None if iou is None else protocol.threshold_index(iou)
+            if area is None or (iou is not None and threshold is None):
+                continue
+            thresholds = slice(None) if threshold is None else slice(threshold, threshold + 1)
+            found += self._mean_and_classes(name, self.precision[:, area, thresholds].mean(axis=1), area)
+        objects = self.objects[:, 0]
+        if _AR_LIMIT in protocol.max_detections:
+            found += self._mean_and_classes("ar100", _ratio(self.found / len(protocol.iou_thresholds), objects), 0)
+        has_object = objects > 0
+        for name, part, whole in (
+            ("precision", self.right, self.counted),
+            ("recall", self.right, objects),
+            ("f1", 2 * self.right, self.counted + objects),
+        ):
+            found += self._mean_and_classes(name, np.where(has_object, _ratio(part, whole), np.nan), 0)
+        n_sequences = len(self.has_stop)
+        phantoms = _ratio(
+            self.counted[self.is_absent], np.broadcast_to(self.frames, (self.is_absent.sum(), len(self.frames)))
+        )
+        if len(phantoms):
+            found.append(_Row(word="phantoms_per_frame", values=phantoms.sum(axis=0), sequences=n_sequences))
+        found += [
+            _Row(word=f"phantoms_per_frame:{names[each]}", values=values, sequences=n_sequences)
+            for each, values in zip(np.flatnonzero(self.is_absent), phantoms, strict=True)
+        ]
+        if self.stop is not None:
+            values = _ratio(self.stop[1], self.stop[0])
+            found.append(_Row(word="red_as_green", values=values, sequences=int(self.has_stop.sum())))
+        return found
+
+    def _mean_and_classes(self, name: str, values: FloatArray, area: int) -> list[_Row]:
+        """The mean over the classes that have a value, and each class; from (classes, R) values."""
+        is_known = ~np.isnan(values)
+        total = np.where(is_known, values, 0.0).sum(axis=0)
+        has_object = self.has_object[:, area]
+        rows = [
+            _Row(
+                word=name,
+                values=_ratio(total, is_known.sum(axis=0)),
+                sequences=int(has_object.any(axis=0).sum()),
+            )
+        ]
+        rows += [
+            _Row(word=f"{name}:{class_name}", values=of_class, sequences=int(here.sum()))
+            for class_name, of_class, here in zip(self.matched.ground_truth.names, values, has_object, strict=True)
+        ]
+        return rows
+
+
+def _said_green(matched: Matched, replicates: Replicates, operating_scores: Sequence[float]) -> IntArray:
+    """(S,) objects that mean stop and were said to be green."""
+    truth = matched.ground_truth
+    box, is_green = verdicts(truth, matched.stop_pairs, operating_scores)
+    return replicates.count(truth.frame_index[box[is_green & matched.is_object[box]]])
+
+
+def _ratio(part: IntArray | FloatArray, whole: IntArray) -> FloatArray:
+    return np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=whole > 0)
+
+
+def _quantiles(values: FloatArray, shares: tuple[float, float]) -> tuple[FloatArray, IntArray]:
+    """(M, 2) quantiles of the values that are no NaN, between neighbours by their distance, and (M,) how many are."""
+    values = np.sort(values, axis=1)
+    n_known = values.shape[1] - np.isnan(values).sum(axis=1)
+    row = np.arange(len(values))
+    bounds = []
+    for share in shares:
+        place = share * np.maximum(n_known - 1, 0)
+        below = np.floor(place).astype(np.int64)
+        low, high = values[row, below], values[row, np.minimum(below + 1, np.maximum(n_known - 1, 0))]
+        bounds.append(low + (high - low) * (place - below))
+    return np.stack(bounds, axis=1), n_known
