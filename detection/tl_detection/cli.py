@@ -225,6 +225,9 @@ def _add_export(commands) -> None:
         "--catalog", type=Path, help="frames for the comparison (default: the run's own validation frames)"
     )
     parser.add_argument("--frames", type=int, default=16, help="number of real frames to compare (default 16)")
+    parser.add_argument(
+        "--thresholds", type=Path, metavar="FILE", help="operating score of each class, of tl evaluate, for its runtime"
+    )
     parser.add_argument("--force", action="store_true", help="replace an existing file")
 
 
@@ -238,7 +241,11 @@ def _add_detect(commands) -> None:
     parser.add_argument("model", type=Path, help="run folder, .pt or .onnx")
     parser.add_argument("sources", type=Path, nargs="+", help="images, folders or videos")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--score", type=float, default=0.25, help="lowest score to show (default 0.25)")
+    lowest = parser.add_mutually_exclusive_group()
+    lowest.add_argument(
+        "--score", type=float, help="lowest score to show (default: those that the exported file carries, or 0.25)"
+    )
+    lowest.add_argument("--thresholds", type=Path, metavar="FILE", help="lowest score of each class, of tl evaluate")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="of a video take every N-th frame")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
 

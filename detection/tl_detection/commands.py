@@ -156,6 +156,7 @@ def run_export(options: argparse.Namespace) -> int:
             catalog=catalog,
             where=where,
             n_frames=options.frames,
+            thresholds=options.thresholds,
             overwrite=options.force,
             progress=show,
         )
@@ -166,15 +167,23 @@ def run_export(options: argparse.Namespace) -> int:
 
 def run_detect(options: argparse.Namespace) -> int:
     """`tl detect`."""
-    from tl_detection.detect import detect_files
+    from tl_detection.detect import DEFAULT_SCORE, detect_files
     from tl_detection.detectors.load import load_detector
+    from tl_detection.thresholds import scores_for
 
+    detector = load_detector(options.model, options.device)
+    if options.thresholds is not None:
+        lowest = scores_for(options.thresholds, detector.label_space.names, detector.description)
+    else:
+        # An exported file may carry the scores that its vehicle uses.
+        own = getattr(detector, "operating_scores", None)
+        lowest = options.score if options.score is not None else own or DEFAULT_SCORE
     with progress("detect") as show:
         summary = detect_files(
-            load_detector(options.model, options.device),
+            detector,
             options.sources,
             options.out,
-            score_threshold=options.score,
+            score_threshold=lowest,
             every_nth=options.every,
             progress=show,
         )

@@ -27,6 +27,7 @@ from tl_detection.draw import draw_detections
 logger = logging.getLogger(__name__)
 
 DETECTIONS_FILE = "detections.json"
+DEFAULT_SCORE = 0.25
 _FRAMES_AT_ONCE = 8
 # Containers state the number of frames only roughly.
 _VIDEO_IS_WHOLE = 0.9
@@ -72,7 +73,7 @@ def detect_files(
     sources: Sequence[Path],
     out_dir: Path,
     *,
-    score_threshold: float = 0.25,
+    score_threshold: float | Sequence[float] = DEFAULT_SCORE,
     every_nth: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> DetectSummary:
@@ -82,7 +83,7 @@ def detect_files(
         detector: Any detector.
         sources: Images, videos, and folders of them with their sub-folders.
         out_dir: Folder to make; its pictures lie as the sources do.
-        score_threshold: Lowest score that is drawn and written, in [0, 1].
+        score_threshold: Lowest score that is drawn and written, in [0, 1], of all classes or of each, by id.
         every_nth: Of a video take the frames 0, N, 2N ...
         progress: Called with frames done and frames in all (an estimate for videos).
 
@@ -94,8 +95,12 @@ def detect_files(
         DataError: `out_dir` is not empty, or there is neither image nor video.
         ImageError: A source does not exist or is neither image nor video, or none of them opens.
     """
-    if not 0 <= score_threshold <= 1:
+    names = detector.label_space.names
+    lowest = [score_threshold] * len(names) if isinstance(score_threshold, float | int) else list(score_threshold)
+    if not all(0 <= score <= 1 for score in lowest):
         raise UsageError(f"--score {score_threshold}: expected a number from 0 to 1")
+    if len(lowest) != len(names):
+        raise UsageError(f"{len(lowest)} scores for the {len(names)} classes {', '.join(names)}; give one for each")
     if every_nth < 1:
         raise UsageError(f"--every {every_nth}: expected 1 or more")
     out_dir = Path(out_dir)
@@ -113,7 +118,7 @@ def detect_files(
         shots = _shots(found, every_nth, faults)
         while chunk := list(islice(shots, _FRAMES_AT_ONCE)):
             for shot, detections in zip(chunk, detector.detect([shot.image for shot in chunk]), strict=True):
-                shown = detections.above(score_threshold)
+                shown = detections.above(lowest)
                 _draw(shot, shown, detector, partial)
                 rows.append(_row(shot, shown, detector))
                 n_detections += len(shown)
@@ -124,7 +129,7 @@ def detect_files(
         document = {
             "model": detector.description,
             "classes": _classes(detector),
-            "score_threshold": score_threshold,
+            "score_thresholds": dict(zip(names, lowest, strict=True)),
             "frames": rows,
             "faults": faults,
         }

@@ -59,9 +59,11 @@ class Detections:
             xyxy=np.zeros((0, 4), np.float32), score=np.zeros(0, np.float32), class_id=np.zeros(0, np.int64)
         )
 
-    def above(self, score: float) -> Detections:
-        """Only the detections with at least this score."""
-        keep = self.score >= score
+    def above(self, score: float | Sequence[float]) -> Detections:
+        """Only the detections with at least this score, one for all or one per class, by id."""
+        # In the precision of the scores, so that a detection that scores just what is asked for stays.
+        lowest = np.asarray(score, np.float32)
+        keep = self.score >= (lowest[self.class_id] if lowest.ndim else lowest)
         return Detections(xyxy=self.xyxy[keep], score=self.score[keep], class_id=self.class_id[keep])
 
 

@@ -2,7 +2,9 @@
 
 Everything that happens to a frame is inside the file (letterbox, network, suppression, boxes back to the frame's
 pixels), so that this module only opens it, refuses a foreign one, and hands arrays over.
-Deliberately absent: tracking, score thresholds per class, and batches of more than one frame.
+Detections below the operating score of their class are left out where the file names such scores; that alone happens
+here and not in the file, which gives everything down to its score floor.
+Deliberately absent: tracking, and batches of more than one frame.
 """
 
 from __future__ import annotations
@@ -46,6 +48,7 @@ class Runtime:
         metadata: What the file says of itself: classes, input size, score floor, fingerprints.
         names: Class names by id.
         states: What the light of each class shows ("red", "off" ...), None for a class without one state.
+        operating_scores: From which score on a detection of each class counts, by id; None where the file says nothing.
         providers: The onnxruntime providers that run it.
     """
 
@@ -73,13 +76,18 @@ class Runtime:
             )
         self.names: tuple[str, ...] = tuple(entry["name"] for entry in self.metadata["classes"])
         self.states: tuple[str | None, ...] = tuple(entry["state"] for entry in self.metadata["classes"])
+        scores: dict[str, float] | None = self.metadata.get("operating_scores")
+        self.operating_scores = None if scores is None else tuple(float(scores[name]) for name in self.names)
         self.providers: tuple[str, ...] = tuple(self._session.get_providers())
 
-    def detect(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
+    def detect(
+        self, image: NDArray[np.uint8], *, low_scores: bool = False
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
         """Detect in one frame.
 
         Args:
             image: (H, W, 3) uint8 RGB of any size.
+            low_scores: Give what is below the operating scores of the file, too.
 
         Returns:
             (N, 4) boxes xyxy in the frame's pixels, (N,) scores, highest first, and (N,) 0-based class ids.
@@ -94,7 +102,11 @@ class Runtime:
         outputs = self._session.run(list(OUTPUT_NAMES), {INPUT_NAME: np.ascontiguousarray(image)[None]})
         count, xyxy, score, class_id = (np.asarray(output) for output in outputs)
         n = int(count[0, 0])
-        return xyxy[0, :n], score[0, :n], class_id[0, :n].astype(np.int64)
+        xyxy, score, class_id = xyxy[0, :n], score[0, :n], class_id[0, :n].astype(np.int64)
+        if self.operating_scores is not None and not low_scores:
+            keep = score >= np.array(self.operating_scores, np.float32)[class_id]
+            xyxy, score, class_id = xyxy[keep], score[keep], class_id[keep]
+        return xyxy, score, class_id
 
 
 def read_metadata(entries: dict[str, str], source: str) -> dict[str, Any]:
@@ -124,9 +136,19 @@ def read_metadata(entries: dict[str, str], source: str) -> dict[str, Any]:
         )
     if not complete or not data["classes"]:
         raise WeightsError(f"{source}: the metadata of tl name no classes; {_REMEDY}")
+    if "operating_scores" in data and not _are_scores(data["operating_scores"], [c["name"] for c in data["classes"]]):
+        raise WeightsError(f"{source}: the operating scores in the metadata are not one per class, 0 to 1; {_REMEDY}")
     if data.get("color_order") != "RGB":
         raise WeightsError(f"{source}: the metadata of tl name another order of colours than RGB; {_REMEDY}")
     return data
+
+
+def _are_scores(scores: Any, names: list[str]) -> bool:
+    return (
+        isinstance(scores, dict)
+        and set(scores) == set(names)
+        and all(isinstance(score, float | int) and 0 <= score <= 1 for score in scores.values())
+    )
 
 
 def _open_session(

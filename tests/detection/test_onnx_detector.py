@@ -13,6 +13,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from tl_datasets.errors import UsageError, WeightsError
+from tl_datasets.images import write_rgb
+from tl_detection.cli import main
 from tl_detection.detectors.load import load_detector
 from tl_detection.detectors.onnx import OnnxDetector
 from tl_detection.export.graph import IR_VERSION, OPSET, GraphWriter
@@ -229,3 +231,92 @@ def test_runtime_imports_numpy_and_onnxruntime_only(model_path):
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines() == ["['red', 'light'] [[64.0, 16.0, 80.0, 48.0], [16.0, 8.0, 32.0, 24.0]]", "[]"]
     assert result.stderr == ""
+
+
+@pytest.fixture
+def fixed_model_path(tmp_path):
+    """The file of `fixed_model` with further metadata."""
+    return lambda more: save(tmp_path / "fixed.onnx", fixed_model({"tl": json.dumps(METADATA | more)}))
+
+
+@pytest.fixture
+def file_of(tmp_path):
+    """A thresholds file with a text."""
+
+    def write(text: str) -> Path:
+        (tmp_path / "thresholds.yaml").write_text(text)
+        return tmp_path / "thresholds.yaml"
+
+    return write
+
+
+@pytest.fixture
+def frame_path(tmp_path) -> Path:
+    write_rgb(tmp_path / "frame.png", np.zeros((32, 64, 3), np.uint8))
+    return tmp_path / "frame.png"
+
+
+def detected(out: Path) -> tuple[list[tuple[str, float]], dict[str, float]]:
+    document = json.loads((out / "detections.json").read_text())
+    found = [(item["class"], item["score"]) for item in document["frames"][0]["detections"]]
+    return found, document["score_thresholds"]
+
+
+def test_detect_uses_the_scores_of_a_file(fixed_model_path, frame_path, file_of, tmp_path):
+    model = str(fixed_model_path({}))  # always a red at 0.9 and a light at 0.4
+    path = file_of("thresholds_version: 1\nclasses: {red: {score: 0.95}, light: {score: 0.4}}\n")
+    arguments = ["detect", model, str(frame_path), "--thresholds", str(path), "--out", str(tmp_path / "a")]
+    assert main(arguments) == 0
+    assert detected(tmp_path / "a") == ([("light", 0.4)], {"red": 0.95, "light": 0.4})
+    assert main(["detect", model, str(frame_path), "--out", str(tmp_path / "b")]) == 0
+    assert detected(tmp_path / "b") == ([("red", 0.9), ("light", 0.4)], {"red": 0.25, "light": 0.25})
+
+
+def test_detect_uses_the_scores_that_an_exported_file_carries(fixed_model_path, frame_path, tmp_path):
+    model = str(fixed_model_path({"operating_scores": {"light": 0.5, "red": 0.5}}))
+    assert main(["detect", model, str(frame_path), "--out", str(tmp_path / "a")]) == 0
+    assert detected(tmp_path / "a")[0] == [("red", 0.9)]
+    assert main(["detect", model, str(frame_path), "--score", "0.1", "--out", str(tmp_path / "b")]) == 0
+    assert len(detected(tmp_path / "b")[0]) == 2, "what is asked for counts"
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "message"),
+    [
+        ("thresholds_version: 1\nclasses: {red: {score: 0.5}}\n", 1, "classes.light: is missing"),
+        ("thresholds_version: 3\nclasses: {}\n", 1, "thresholds_version: 3, this tl reads 1"),
+        ("thresholds_version: 1\nclasses: {red: {score: 7}, light: {score: 1}}\n", 1, "classes.red.score"),
+    ],
+)
+def test_detect_refuses_a_bad_file(fixed_model_path, frame_path, file_of, tmp_path, capsys, text, code, message):
+    model, path = str(fixed_model_path({})), file_of(text)
+    out = tmp_path / "out"
+    assert main(["detect", model, str(frame_path), "--thresholds", str(path), "--out", str(out)]) == code
+    told = capsys.readouterr().err
+    assert told.startswith(f"tl detect: {path}: ") and message in told and told.count("\n") == 1
+    assert not out.exists()
+
+
+def test_detect_takes_one_of_score_and_thresholds(fixed_model_path, frame_path, file_of, capsys):
+    arguments = ["detect", "m.onnx", str(frame_path), "--out", "x", "--score", "0.5", "--thresholds", "t.yaml"]
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    assert "not allowed with argument" in capsys.readouterr().err
+
+
+def test_runtime_leaves_out_what_is_below_the_operating_scores(fixed_model_path):
+    frame = np.zeros((32, 64, 3), np.uint8)
+    runtime = Runtime(fixed_model_path({"operating_scores": {"light": 0.5, "red": 0.9}}))
+    assert runtime.operating_scores == (0.9, 0.5)
+    assert [values.tolist() for values in runtime.detect(frame)[1:]] == [pytest.approx([0.9]), [0]]
+    assert len(runtime.detect(frame, low_scores=True)[1]) == 2
+    assert len(OnnxDetector(runtime.path).detect([frame])[0]) == 2, "an evaluation sees every score"
+    assert Runtime(fixed_model_path({})).operating_scores is None
+
+
+@pytest.mark.parametrize(
+    "scores", [[0.5, 0.5], {"red": 0.5}, {"red": 0.5, "light": 2}, {"red": 0.5, "light": "high"}, None]
+)
+def test_damaged_operating_scores_are_refused(fixed_model_path, scores):
+    with pytest.raises(WeightsError, match="operating scores in the metadata are not one per class"):
+        Runtime(fixed_model_path({"operating_scores": scores}))

@@ -63,10 +63,15 @@ class OnnxDetector:
             "providers": ",".join(self.runtime.providers),
         }
 
+    @property
+    def operating_scores(self) -> tuple[float, ...] | None:
+        """From which score on a detection of each class counts in a vehicle; None where the file says nothing."""
+        return self.runtime.operating_scores
+
     def detect(self, images: Sequence[Image]) -> list[Detections]:
-        """Detect in (H, W, 3) uint8 RGB images of any size, one after the other."""
+        """Detect in (H, W, 3) uint8 RGB images of any size, one after the other; low scores included."""
         results = []
         for image in images:
-            xyxy, score, class_id = self.runtime.detect(image)
+            xyxy, score, class_id = self.runtime.detect(image, low_scores=True)
             results.append(Detections(xyxy=xyxy, score=score, class_id=class_id))
         return results

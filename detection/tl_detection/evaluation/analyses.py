@@ -13,7 +13,7 @@ from tl_detection.evaluation.error_split.kinds import ErrorKinds, tell_kinds
 from tl_detection.evaluation.error_split.split import ErrorSplit, split_errors
 from tl_detection.evaluation.lights.answers import Answers, is_at_work, read_answers
 from tl_detection.evaluation.lights.scores import LightScores, score_lights
-from tl_detection.evaluation.lights.traits import HEIGHT_EDGES_PX, Traits, read_traits
+from tl_detection.evaluation.lights.traits import Traits, read_traits
 from tl_detection.evaluation.localisation_recall_precision import LrpScores, score_lrp
 from tl_detection.evaluation.matching import Matched
 from tl_detection.evaluation.outcomes import tell_outcomes
@@ -21,6 +21,7 @@ from tl_detection.evaluation.overlaps import Overlaps, measure_overlaps
 from tl_detection.evaluation.replicates import Replicates
 from tl_detection.evaluation.score_curves import MOST_POINTS, ScoreCurves, draw_curves
 from tl_detection.evaluation.selection import Selection
+from tl_detection.evaluation.size_bins import LIGHT_EDGES_PX
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +65,7 @@ class Analyses:
 
 
 def prepare(
-    matched: Matched, operating_scores: Sequence[float], height_edges_px: Sequence[float] = HEIGHT_EDGES_PX
+    matched: Matched, operating_scores: Sequence[float], height_edges_px: Sequence[float] = LIGHT_EDGES_PX
 ) -> Prepared:
     """Look at all detections once.
 

@@ -23,11 +23,13 @@ class Outcomes:
     Attributes:
         is_right: (D,) found an object of the selection.
         is_counted: (D,) is right or wrong.
-        objects: (classes,) objects of the selection.
+        is_object: (N,) the objects of the selection.
+        objects: (classes,) how many there are.
     """
 
     is_right: BoolArray
     is_counted: BoolArray
+    is_object: BoolArray
     objects: IntArray
 
 
@@ -40,6 +42,7 @@ def tell_outcomes(matched: Matched, overlaps: Overlaps, selection: Selection) ->
     return Outcomes(
         is_right=is_right,
         is_counted=is_right | is_wrong,
+        is_object=selection.objects,
         objects=np.bincount(truth.class_id[selection.objects], minlength=len(truth.names)).astype(np.int64),
     )
 

@@ -21,6 +21,7 @@ from tl_detection.export.graph import OPSET
 from tl_detection.export.metadata import describe
 from tl_detection.export.model import build_model
 from tl_detection.export.parity import SCORE_FROM, ParityReport, compare_detectors
+from tl_detection.thresholds import scores_for
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +68,7 @@ def export(
     catalog: Path | None = None,
     where: str | None = None,
     n_frames: int = 16,
+    thresholds: Path | None = None,
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> ExportReport:
@@ -79,12 +81,14 @@ def export(
         catalog: Catalog folder to take frames from as well.
         where: Which of the catalog's frames, such as `split == "val"`.
         n_frames: Frames to take from the catalog, spread evenly over it.
+        thresholds: Thresholds file whose scores the exported file is to carry; its runtime leaves out what is below.
         overwrite: Replace a file that exists.
         progress: Called with frames compared and frames in all.
 
     Raises:
         UsageError: `out` has another suffix, or `n_frames` is negative.
         DataError: `out` exists, or the catalog has no such frame.
+        ConfigError: The thresholds file does not fit.
         WeightsError: The checkpoint cannot be used, or the file detects something else.
     """
     weights, out = Path(weights), Path(out)
@@ -97,6 +101,8 @@ def export(
     if out.exists() and (out.is_dir() or not overwrite):
         raise DataError(f"{out}: exists already; choose another --out or replace it with --force")
     checkpoint = load_checkpoint(weights)
+    names, description = checkpoint.label_space.names, {"fingerprint": file_fingerprint(weights)}
+    scores = None if thresholds is None else scores_for(thresholds, names, description)
     chosen: Iterable[Image] = ()
     n_chosen = 0
     if catalog is not None and n_frames:
@@ -105,7 +111,7 @@ def export(
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(f".{out.name}.partial.onnx")
     try:
-        n_nodes = _write(weights, checkpoint, partial)
+        n_nodes = _write(weights, checkpoint, scores, partial)
         fingerprint = file_fingerprint(partial)
 
         size = int(checkpoint.model["width_px"]), int(checkpoint.model["height_px"])
@@ -134,7 +140,7 @@ def export(
     )
 
 
-def _write(weights: Path, checkpoint: Checkpoint, path: Path) -> int:
+def _write(weights: Path, checkpoint: Checkpoint, operating_scores: Sequence[float] | None, path: Path) -> int:
     """Write the file, check it by the standard and by the runtime; give the number of nodes."""
     detector = load_detector(weights, "cpu")
     if checkpoint.kind == "yolo":
@@ -146,6 +152,7 @@ def _write(weights: Path, checkpoint: Checkpoint, path: Path) -> int:
         file_fingerprint(weights),
         score_floor=SCORE_FLOOR,
         max_detections=int(checkpoint.model["max_detections"]),
+        operating_scores=operating_scores,
     )
     model = build_model(detector, entries)
     onnx.checker.check_model(model, full_check=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from importlib import metadata as packages
 from typing import Any
 
@@ -22,7 +23,14 @@ _SUPPRESSION_RULE = (
 _RUN_KEYS = ("run", "name", "epoch", "catalog_fingerprint", "label_space_fingerprint")
 
 
-def describe(checkpoint: Checkpoint, fingerprint: str, *, score_floor: float, max_detections: int) -> dict[str, str]:
+def describe(
+    checkpoint: Checkpoint,
+    fingerprint: str,
+    *,
+    score_floor: float,
+    max_detections: int,
+    operating_scores: Sequence[float] | None = None,
+) -> dict[str, str]:
     """Collect the entries of a file.
 
     Args:
@@ -30,6 +38,7 @@ def describe(checkpoint: Checkpoint, fingerprint: str, *, score_floor: float, ma
         fingerprint: Of the checkpoint's file.
         score_floor: Boxes at or below are not reported.
         max_detections: Rows of the outputs.
+        operating_scores: From which score on a detection of each class counts, by id; None = nobody chose any.
 
     Returns:
         Everything as JSON under `tl`, and the most asked-for entries again under plain keys. The same checkpoint and
@@ -37,6 +46,7 @@ def describe(checkpoint: Checkpoint, fingerprint: str, *, score_floor: float, ma
     """
     label_space = checkpoint.label_space
     width, height = int(checkpoint.model["width_px"]), int(checkpoint.model["height_px"])
+    scores = None if operating_scores is None else dict(zip(label_space.names, operating_scores, strict=True))
     everything: dict[str, Any] = {
         "contract": CONTRACT_VERSION,
         "kind": checkpoint.kind,
@@ -54,6 +64,7 @@ def describe(checkpoint: Checkpoint, fingerprint: str, *, score_floor: float, ma
         "pad_value": PAD_VALUE,
         "score_floor": score_floor,
         "suppression_rule": _SUPPRESSION_RULE,
+        **({} if scores is None else {"operating_scores": scores}),
         "max_detections": max_detections,
         "batch": 1,
         "opset": OPSET,
@@ -70,6 +81,7 @@ def describe(checkpoint: Checkpoint, fingerprint: str, *, score_floor: float, ma
         "resize_rule": RESIZE_RULE,
         "pad_value": str(PAD_VALUE),
         "score_floor": str(score_floor),
+        **({} if scores is None else {"operating_scores": json.dumps(scores)}),
         "max_detections": str(max_detections),
         "license": everything["license"],
         "run": str(everything.get("run", "")),

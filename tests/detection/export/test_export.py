@@ -18,6 +18,7 @@ from tl_datasets.boxes import iou
 from tl_datasets.errors import DataError, UsageError, WeightsError
 from tl_datasets.label_space import LabelSpace
 from tl_detection.checkpoint import Checkpoint, file_fingerprint, load_checkpoint, save_checkpoint
+from tl_detection.cli import main
 from tl_detection.detector import Detections, Detector
 from tl_detection.detectors.faster_rcnn import FasterRcnnDetector, network_from_checkpoint
 from tl_detection.detectors.load import load_detector
@@ -314,3 +315,27 @@ def test_a_network_that_sees_nothing_is_exported_with_a_warning(
     assert report.parity.compared == 0
     assert "no detection in any compared frame" in caplog.text
     assert any("no real frame" in line for line in report.lines())
+
+
+def test_the_file_carries_the_scores_of_a_thresholds_file(yolo_checkpoint, scene, tmp_path, capsys):
+    thresholds, out = tmp_path / "thresholds.yaml", tmp_path / "lights.onnx"
+    names = load_checkpoint(yolo_checkpoint).label_space.names
+    thresholds.write_text("thresholds_version: 1\nclasses: {red: {score: 0.5}}\n")
+    arguments = ["export", str(yolo_checkpoint), "--out", str(out), "--frames", "0", "--thresholds", str(thresholds)]
+    assert main(arguments) == 1
+    told = capsys.readouterr().err
+    assert told.startswith(f"tl export: {thresholds}: classes.yellow: is missing") and told.count("\n") == 1
+    assert not out.exists()
+
+    scores = dict(zip(names, (0.2, 0.3, 0.4, 1.0), strict=True))
+    thresholds.write_text(
+        json.dumps({"thresholds_version": 1, "classes": {n: {"score": s} for n, s in scores.items()}})
+    )
+    assert main(arguments) == 0
+    detector, frame = OnnxDetector(out), scene(192, 320, 1)
+    assert detector.operating_scores == tuple(scores.values())
+    entries = {entry.key: entry.value for entry in onnx.load(out).metadata_props}
+    assert json.loads(entries["operating_scores"]) == scores
+    everything = detector.detect([frame])[0]
+    shown = detector.runtime.detect(frame)[1]
+    assert 0 < len(shown) == len(everything.above(detector.operating_scores)) < len(everything)

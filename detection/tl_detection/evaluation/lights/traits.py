@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,10 +11,7 @@ from tl_datasets.taxonomy import Relevance, State, TimeOfDay
 from tl_detection.evaluation.conditions import NOT_ANNOTATED
 from tl_detection.evaluation.ground_truth import GroundTruth
 from tl_detection.evaluation.pairs import BoolArray, FloatArray, IntArray
-
-# Edges of the size bins. Half of the lights of the public sets are lower than 20 to 26 px at 1280 px of image width,
-# and many lower than 10.
-HEIGHT_EDGES_PX = (8.0, 12.0, 16.0, 24.0, 48.0)
+from tl_detection.evaluation.size_bins import LIGHT_EDGES_PX, SizeBin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +37,7 @@ class Traits:
     """What is known of each object beside its class.
 
     Attributes:
-        size: Height of its box in pixels of the original image, in bins.
+        size: Height of its box in pixels of the original image, in bins such as "8-12"; the last one is "48-".
         state: What its label says that it shows, finer than the class where the class stands for several states.
         relevance: Whether it governs the lane of the camera vehicle.
         occlusion: "visible" or "occluded".
@@ -55,20 +51,23 @@ class Traits:
     time_of_day: Trait
 
 
-def read_traits(truth: GroundTruth, height_edges_px: Sequence[float] = HEIGHT_EDGES_PX) -> Traits:
+def read_traits(truth: GroundTruth, height_edges_px: Sequence[float] = LIGHT_EDGES_PX) -> Traits:
     """Read the traits of all objects and ignore areas.
 
     Args:
         truth: N objects and ignore areas.
-        height_edges_px: Ascending; a box that is as high as an edge belongs to the bin above it.
+        height_edges_px: Ascending edges of the size bins; a box that is as high as an edge belongs to the bin above.
 
     Raises:
         ValueError: The edges do not ascend, or one is not positive.
     """
+    if not height_edges_px or height_edges_px[0] <= 0 or (np.diff(height_edges_px) <= 0).any():
+        raise ValueError(f"size edges {tuple(height_edges_px)}: expected positive heights in px, each above the last")
+    bins = SizeBin(column="height_px", edges=tuple(height_edges_px))
     occluded = {True: "occluded", False: "visible", None: None}
     time_of_day = np.array(truth.conditions["time_of_day"], object)[truth.frame_index]
     return Traits(
-        size=size_trait(truth.xyxy[:, 3] - truth.xyxy[:, 1], height_edges_px),
+        size=size_trait(truth.xyxy[:, 3] - truth.xyxy[:, 1], bins),
         state=_trait(truth.boxes["state"].to_list(), list(State)),
         relevance=_trait(truth.boxes["relevance"].to_list(), list(Relevance)),
         occlusion=_trait([occluded[value] for value in truth.boxes["occluded"]], ["visible", "occluded"]),
@@ -76,14 +75,10 @@ def read_traits(truth: GroundTruth, height_edges_px: Sequence[float] = HEIGHT_ED
     )
 
 
-def size_trait(height_px: FloatArray, edges_px: Sequence[float]) -> Trait:
-    """Bins of height; see `read_traits`."""
-    edges = np.asarray(edges_px, np.float64)
-    if not edges.size or edges[0] <= 0 or (np.diff(edges) <= 0).any():
-        raise ValueError(f"size edges {tuple(edges_px)}: expected positive heights in px, each above the one before")
-    inner = [f"{low:g}-{high:g} px" for low, high in itertools.pairwise(edges)]
-    values = (f"< {edges[0]:g} px", *inner, f">= {edges[-1]:g} px")
-    return Trait(values=values, code=np.searchsorted(edges, height_px, side="right"))
+def size_trait(height_px: FloatArray, bins: SizeBin) -> Trait:
+    """Each height's bin; all bins are values."""
+    code = np.searchsorted(bins.edges, height_px, side="right").astype(np.int64)
+    return Trait(values=tuple(bins.name(number) for number in range(len(bins))), code=code)
 
 
 def _trait(words: Sequence[str | None], order: Sequence[str]) -> Trait:

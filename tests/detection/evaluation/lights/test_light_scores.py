@@ -11,7 +11,7 @@ import pytest
 from tl_datasets.label_space import LabelSpace, Rule
 from tl_datasets.taxonomy import Relevance, TimeOfDay
 from tl_detection.evaluation.lights.scores import score_lights
-from tl_detection.evaluation.lights.traits import read_traits, size_trait
+from tl_detection.evaluation.lights.traits import read_traits
 from tl_detection.evaluation.rates import none_bound
 from tl_detection.evaluation.replicates import draw_replicates, sequence_numbers
 from tl_detection.evaluation.scores import score
@@ -90,10 +90,10 @@ def test_red_as_green_by_size_and_time_of_day(said_of, frame_of, lamp):
     found = said_of(frames, rows)
     mistake = found.red_as_green
     assert (mistake.rate.part, mistake.rate.whole, mistake.detected) == (2, 3, 3)
-    assert rates(mistake.by_size) == {"8-12 px": (2, 2), "16-24 px": (0, 1)}
+    assert rates(mistake.by_size) == {"8-12": (2, 2), "16-24": (0, 1)}
     assert rates(mistake.by_time_of_day) == {"daytime": (1, 2), "night": (1, 1)}
     cells = {item.time_of_day: rates(item.by_size) for item in mistake.by_size_and_time_of_day}
-    assert cells == {"daytime": {"8-12 px": (1, 1), "16-24 px": (0, 1)}, "night": {"8-12 px": (1, 1)}}
+    assert cells == {"daytime": {"8-12": (1, 1), "16-24": (0, 1)}, "night": {"8-12": (1, 1)}}
     assert (found.green_as_red.rate.part, found.green_as_red.rate.whole) == (1, 1)
 
 
@@ -211,10 +211,12 @@ def test_none_of_many_is_not_never(said_of, frame_of, lamp):
     assert mistake.rate.high == pytest.approx(none_bound(20)) == pytest.approx(1 - 0.025 ** (1 / 20))
 
 
-def test_size_bins():
-    trait = size_trait(np.array([0.5, 8, 9.9, 10, 400]), [8, 10])
-    assert trait.values == ("< 8 px", "8-10 px", ">= 10 px")
+def test_size_bins(answers_of, frame_of, lamp):
+    heights = (0.5, 8, 9.9, 10, 400)
+    truth = answers_of([frame_of("a", *(lamp("red", 20 * i, height) for i, height in enumerate(heights)))], [[]])
+    trait = read_traits(truth.matched.ground_truth, [8, 10]).size
+    assert trait.values == ("0-8", "8-10", "10-")
     assert trait.code.tolist() == [0, 1, 1, 2, 2]
     for edges in ([], [10, 8], [0, 8], [8, 8]):
         with pytest.raises(ValueError, match="size edges"):
-            size_trait(np.zeros(1), edges)
+            read_traits(truth.matched.ground_truth, edges)

@@ -1,0 +1,1 @@
+"""At which score a detection counts: `rules` -> `choice` (one score per class, with intervals) -> `thresholds_out`."""
