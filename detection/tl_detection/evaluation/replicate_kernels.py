@@ -28,7 +28,7 @@ def in_order_when_drawn(is_tied, right_bits, counted_bits, most_times):
         (E,) record, and (E,) its copy, from 0, which is there if its frame was drawn more often than that; -1 for a
         record that stands once and counts as often as its frame was drawn.
     """
-    n_records = end = len(right_bits)
+    end = len(right_bits)
     while end > 0 and right_bits[end - 1] == 0:
         end -= 1
     record, copy = np.empty(end + 1, np.int32), np.empty(end + 1, np.int16)

@@ -115,7 +115,7 @@ def average_precision_of_each(
     score: FloatArray,
     is_right: BoolArray,
     is_counted: BoolArray,
-    n_objects: IntArray,
+    n_objects: IntArray | FloatArray,
     recall_points: int,
 ) -> FloatArray:
     """Average precision of every replicate at several IoU thresholds; see `curves.average_precision`.
@@ -154,7 +154,7 @@ def average_precisions_of_each(
     score: FloatArray,
     right_bits: BitArray,
     counted_bits: BitArray,
-    n_objects: IntArray,
+    n_objects: IntArray | FloatArray,
     n_levels: int,
     recall_points: int,
     *,

@@ -98,13 +98,13 @@ class _Part:
 
     matched: Matched
     precision: FloatArray
-    objects: IntArray
-    found: IntArray
-    right: IntArray
-    counted: IntArray
+    objects: FloatArray
+    found: FloatArray
+    right: FloatArray
+    counted: FloatArray
     is_absent: BoolArray
-    frames: IntArray
-    stop: IntArray | None
+    frames: FloatArray
+    stop: FloatArray | None
     has_object: BoolArray
     has_stop: BoolArray
 
@@ -255,7 +255,7 @@ def _said_green(matched: Matched, replicates: Replicates, operating_scores: Sequ
     return replicates.count(truth.frame_index[box[is_green & matched.is_object[box]]])
 
 
-def _ratio(part: IntArray | FloatArray, whole: IntArray) -> FloatArray:
+def _ratio(part: FloatArray, whole: IntArray | FloatArray) -> FloatArray:
     return np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=whole > 0)
 
 
