@@ -11,6 +11,7 @@ from tl_detection.dataset_cli import add_command
 def add_commands(commands) -> None:
     """Add the commands of `evaluation_commands` to a parser's sub-commands."""
     _add_evaluate(commands)
+    _add_compare(commands)
     _add_gate(commands)
     _add_robustness(commands)
 
@@ -69,6 +70,28 @@ def _add_evaluate(commands) -> None:
         type=Path,
         metavar="DIR",
         help="evaluation before: say what the catalog has got since, and score old and new frames apart",
+    )
+    _add_allow(parser)
+
+
+def _add_compare(commands) -> None:
+    parser = add_command(
+        commands,
+        "compare",
+        "compare evaluations of the same frames: differences, how sure they are, frames gained and lost",
+        "tl compare scores_old/ scores_new/ --out compared/",
+    )
+    parser.description = f"{parser.description} The first is what each of the others is compared with."
+    parser.add_argument("evaluations", type=Path, nargs="+", help="folders of tl evaluate; the baseline first")
+    parser.add_argument("--catalog", type=Path, help="the frames (default: the catalog that the first report names)")
+    parser.add_argument("--by", help="conditions, products as weather*time_of_day (default: as in the first report)")
+    parser.add_argument("--replicates", type=int, default=1000, metavar="N", help="data sets drawn (default 1000)")
+    parser.add_argument("--seed", type=int, default=0, help="of the draw (default 0)")
+    parser.add_argument(
+        "--pictures", type=int, default=12, metavar="N", help="worst and best frames to draw (default 12, 0 = none)"
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder for compare.json, compare.md, changed_frames.csv, pictures"
     )
     _add_allow(parser)
 

@@ -104,6 +104,33 @@ def run_evaluate(options: argparse.Namespace) -> int:
     return 0
 
 
+def run_compare(options: argparse.Namespace) -> int:
+    """`tl compare`."""
+    from tl_datasets.new_folder import refuse_full
+    from tl_detection.evaluation.compare.comparison import compare
+    from tl_detection.evaluation.compare.files import write_comparison
+    from tl_detection.evaluation.compare.inputs import open_compared
+    from tl_detection.evaluation.compare.render import format_console
+    from tl_detection.evaluation.conditions import check_columns
+
+    for option, number, least in (("--replicates", options.replicates, 100), ("--pictures", options.pictures, 0)):
+        if number < least:
+            raise UsageError(f"{option} {number}: expected {least} or more")
+    by = None if options.by is None else _words(options.by)
+    check_columns(by or [])
+    if options.out is not None:
+        refuse_full(options.out)
+    compared = open_compared(
+        options.evaluations, options.catalog, allow_different_protocol=options.allow_different_protocol
+    )
+    comparison = compare(compared, by=by, replicates=options.replicates, seed=options.seed)
+    print(format_console(comparison))
+    if options.out is not None:
+        write_comparison(comparison, compared, options.out, n_pictures=options.pictures)
+        print(f"{options.out}")
+    return 0
+
+
 def run_gate(options: argparse.Namespace) -> int:
     """`tl gate`."""
     from tl_datasets.errors import ConfigError

@@ -83,15 +83,16 @@ def _value(
         interval=found,
         where=where,
         frames=scores.frames,
-        objects=_objects(scores, measure.name, class_id),
+        objects=objects_measured(scores, measure.name, class_id),
         sequences=sequences,
     )
 
 
-def _objects(scores: Scores, name: ScoreName, class_id: int | None) -> int:
+def objects_measured(scores: Scores, name: ScoreName, class_id: int | None) -> int:
+    """Objects that a score of a class, or of all (None), is measured on; of phantoms, which need none, all objects."""
     if name == "red_as_green":
         return 0 if scores.red_as_green is None else scores.red_as_green.objects
-    if name == "phantoms_per_frame":  # needs none of its class: how much there is to see at all
+    if name == "phantoms_per_frame":
         return scores.objects
     objects = scores.objects if class_id is None else scores.classes[class_id].objects
     size = name.removeprefix("ap_")

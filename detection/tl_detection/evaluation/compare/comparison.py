@@ -1,0 +1,130 @@
+"""`Comparison`: everything that is to be said about two or more evaluations of the same frames."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from tl_detection.evaluation.compare.changes import Changes, find_changes
+from tl_detection.evaluation.compare.differences import Difference, measure_differences
+from tl_detection.evaluation.compare.inputs import Compared
+from tl_detection.evaluation.conditions import slices_by
+from tl_detection.evaluation.intervals import LEAST_SEQUENCES, LEVEL
+from tl_detection.evaluation.replicates import sequence_numbers
+from tl_detection.evaluation.results import CatalogPart, IntervalMethod
+
+COMPARISON_VERSION = 1
+REPLICATES = 1000
+# In compare.json; the totals count all of them.
+_FRAMES_LISTED = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparedModel:
+    """An evaluation that was compared.
+
+    Attributes:
+        letter: A, B ... in the order given; A is what the others are compared with.
+        path: Its folder.
+        model: What made the detections.
+        operating_scores: Per class, from which its detections count for precision, recall and the like.
+        software: Versions of what scored it.
+    """
+
+    letter: str
+    path: str
+    model: Mapping[str, str]
+    operating_scores: Mapping[str, float]
+    software: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Differences of two or more evaluations.
+
+    Attributes:
+        models: What was compared.
+        differences: Of every measure: all frames first, then classes, then slices.
+        changes: Of each model but the first: what it finds and the first does not, and the other way round.
+        method: How the replicates were drawn.
+        by: What the frames were sliced by.
+        protocol: The rules.
+        class_names: Class names by id.
+        label_space_fingerprint: Of the label space.
+        catalog: Where the frames are, as the first report names them.
+        catalog_fingerprint: Of the frames compared on.
+        frames: Frames compared on.
+        objects: Objects in them.
+        sequences: Sequences of them.
+        warnings: In what the evaluations were not scored alike.
+    """
+
+    models: tuple[ComparedModel, ...]
+    differences: tuple[Difference, ...]
+    changes: tuple[Changes, ...]
+    method: IntervalMethod
+    by: tuple[str, ...]
+    protocol: Mapping[str, Any]
+    class_names: tuple[str, ...]
+    label_space_fingerprint: str
+    catalog: CatalogPart | None
+    catalog_fingerprint: str
+    frames: int
+    objects: int
+    sequences: int
+    warnings: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON; no value is None."""
+        values = {"comparison_version": COMPARISON_VERSION, **asdict(self)}
+        for change in values["changes"]:
+            for name in ("worse", "better"):
+                change[name] = change[name][:_FRAMES_LISTED]
+        return values
+
+
+def compare(
+    compared: Compared, *, by: Sequence[str] | None = None, replicates: int = REPLICATES, seed: int = 0
+) -> Comparison:
+    """Compare evaluations of the same frames.
+
+    Args:
+        compared: From `open_compared`.
+        by: Columns to slice by (see `conditions.slices_by`); None = as the first report.
+        replicates: Of the paired bootstrap over sequences.
+        seed: Of the draw.
+
+    Raises:
+        UsageError: A column to slice by is unknown.
+    """
+    first, truth = compared.folders[0].report, compared.truth
+    by = first.by if by is None else tuple(by)
+    differences = measure_differences(compared.scored, slices_by(truth, by), replicates=replicates, seed=seed)
+    return Comparison(
+        models=tuple(
+            ComparedModel(
+                letter=scored.letter,
+                path=str(folder.path),
+                model=folder.report.model,
+                operating_scores=dict(zip(truth.names, scored.operating_scores, strict=True)),
+                software=folder.report.software,
+            )
+            for folder, scored in zip(compared.folders, compared.scored, strict=True)
+        ),
+        differences=differences,
+        changes=tuple(find_changes(compared.scored[0], other) for other in compared.scored[1:]),
+        method=IntervalMethod(replicates=replicates, seed=seed, level=LEVEL, least_sequences=LEAST_SEQUENCES),
+        by=by,
+        protocol=first.protocol.to_dict(),
+        class_names=truth.names,
+        label_space_fingerprint=first.label_space_fingerprint,
+        catalog=first.catalog,
+        catalog_fingerprint=compared.catalog.fingerprint,
+        frames=len(truth),
+        objects=int((~truth.is_ignored).sum()),
+        sequences=len(np.unique(sequence_numbers(truth))),
+        warnings=compared.warnings,
+    )

@@ -1,0 +1,252 @@
+"""`tl compare`: evaluations of the same frames side by side."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+
+from tl_detection.cli import main
+
+
+@pytest.fixture(scope="module")
+def first(shared_drives):
+    return shared_drives.evaluate("first", "--by", "time_of_day", missed={"drive00_0", "drive03_1"})
+
+
+@pytest.fixture(scope="module")
+def second(shared_drives):
+    """Worse by night, better in one frame by day."""
+    night = [frame.frame_id for frame in shared_drives.frames if frame.time_of_day == "night"]
+    return shared_drives.evaluate(
+        "second", "--by", "time_of_day", missed=set(night[1::2]), as_green={"drive05_2"}, phantoms={"drive02_2"}
+    )
+
+
+def compared(tmp_path, *words, code=0):
+    out = tmp_path / "out"
+    assert main(["compare", *map(str, words), "--out", str(out)]) == code
+    return json.loads((out / "compare.json").read_text()) if code == 0 else None
+
+
+def rows(comparison, second="B"):
+    return {(item["measure"], item["slice"]): item for item in comparison["differences"] if item["second"] == second}
+
+
+def test_a_detector_that_is_worse_by_night_is_found(shared_drives, first, second, tmp_path, capsys):
+    found = rows(compared(tmp_path, first, second, "--pictures", "0"))
+    night, day = found["recall", "time_of_day=night"], found["recall", "time_of_day=daytime"]
+    assert night["first_value"] == pytest.approx(40 / 42)
+    assert night["difference"] == pytest.approx(night["second_value"] - night["first_value"])
+    assert night["significance"]["high"] < 0 and night["significance"]["probability_better"] == 0
+    assert night["significance"]["p"] <= night["p_holm"] < 0.05
+    assert (night["frames"], night["objects"], night["sequences"]) == (21, 42, 7)
+    assert day["difference"] > 0 and day["p_holm"] > 0.05
+    assert found["recall", "all frames"]["significance"]["p"] < 0.05
+    assert {measure for measure, where in found if where == "all frames"} >= {
+        *("ap", "ap50", "recall", "precision", "f1", "red_as_green", "phantoms_per_frame"),
+        *("ap50:red", "recall:green"),
+    }
+    red = found["red_as_green", "all frames"]
+    assert (red["first_value"], red["second_value"], red["objects"]) == (0, pytest.approx(1 / 42), 42)
+    assert not red["higher_is_better"] and red["significance"]["probability_better"] < 0.5
+    printed = capsys.readouterr().out
+    assert "B against A: all frames" in printed and "beyond chance" in printed
+
+
+def test_an_evaluation_against_itself_has_no_difference(first, tmp_path):
+    again = tmp_path / "again"
+    shutil.copytree(first, again)
+    comparison = compared(tmp_path, first, again)
+    for item in comparison["differences"]:
+        if item["difference"] is not None:
+            assert item["difference"] == 0
+        if item["significance"] is not None:
+            assert item["significance"] == {"low": 0, "high": 0, "probability_better": 0.5, "p": 1}
+            assert item["p_holm"] == 1
+    (changes,) = comparison["changes"]
+    assert changes["worse"] == changes["better"] == []
+    assert (changes["red_as_green_new"], changes["frames_lost"], changes["frames_gained"]) == (0, 0, 0)
+    assert not (tmp_path / "out" / "pictures").exists()
+
+
+def test_exchanged_evaluations_have_the_opposite_difference(first, second, tmp_path):
+    forth = rows(compared(tmp_path / "1", first, second, "--pictures", "0"))
+    back = rows(compared(tmp_path / "2", second, first, "--pictures", "0"))
+    assert forth.keys() == back.keys()
+    for key, item in forth.items():
+        other = back[key]
+        if item["difference"] is None:
+            continue
+        assert other["difference"] == -item["difference"]
+        assert other["p_holm"] == item["p_holm"]
+        if item["significance"] is not None:
+            assert other["significance"]["low"] == pytest.approx(-item["significance"]["high"], abs=1e-12)
+            assert other["significance"]["p"] == item["significance"]["p"]
+            total = item["significance"]["probability_better"] + other["significance"]["probability_better"]
+            assert total == pytest.approx(1)
+
+
+def test_frames_gained_and_lost(shared_drives, first, second, tmp_path):
+    comparison = compared(tmp_path, first, second, "--pictures", "3")
+    (changes,) = comparison["changes"]
+    night = [frame.frame_id for frame in shared_drives.frames if frame.time_of_day == "night"]
+    lost = set(night[1::2])
+    assert changes["worse"][0]["frame_id"] == "drive05_2"
+    assert (changes["worse"][0]["red_as_green_new"], changes["worse"][0]["lost"]) == (1, 1)
+    assert {item["frame_id"] for item in changes["worse"]} == lost | {"drive05_2", "drive02_2"}
+    gained = {"drive00_0", "drive03_1"}
+    assert {item["frame_id"] for item in changes["better"]} == gained
+    assert (changes["frames_lost"], changes["frames_gained"]) == (len(changes["worse"]), len(changes["better"]))
+    by_class = {item["name"]: item for item in changes["classes"]}
+    assert by_class["green"]["lost"] == len(lost) and by_class["red"]["lost"] == len(lost) + 1
+    assert by_class["green"]["gained"] == len(gained)
+    assert changes["red_as_green_new"] == 1 and changes["red_as_green_mended"] == 0
+    assert changes["wrong_second"] - changes["wrong_first"] == 2, "the red called green and the phantom"
+    with (tmp_path / "out" / "changed_frames.csv").open() as file:
+        table = list(csv.DictReader(file))
+    assert [row["frame_id"] for row in table] == [item["frame_id"] for item in changes["worse"] + changes["better"]]
+    assert (table[0]["kind"], table[0]["time_of_day"]) == ("worse", "night")
+
+
+def test_pictures_show_the_frames_side_by_side(first, second, tmp_path):
+    compared(tmp_path, first, second, "--pictures", "3")
+    out = tmp_path / "out"
+    names = sorted(path.name for path in (out / "pictures").iterdir())
+    assert names == ["B_better_01.png", "B_better_02.png", "B_worse_01.png", "B_worse_02.png", "B_worse_03.png"]
+    markdown = (out / "compare.md").read_text()
+    assert all(f"(pictures/{name})" in markdown for name in names)
+    picture = cv2.imread(str(out / "pictures" / "B_worse_01.png"))[:, :, ::-1].astype(int)
+    left, right = picture[:, : picture.shape[1] // 2], picture[:, picture.shape[1] // 2 :]
+
+    def is_there(half, colour):
+        return bool((np.abs(half - colour).max(axis=2) < 12).any())
+
+    # What it says of the red light is drawn in its colour: red on the left, green on the right.
+    assert is_there(left, (255, 45, 45)) and not is_there(right, (255, 45, 45))
+    assert is_there(right, (40, 225, 90))
+
+
+def test_frames_without_an_image_are_named(shared_drives, first, second, tmp_path, capsys):
+    hidden = shared_drives.folder / "images" / "drive05_2.png"
+    content = hidden.read_bytes()
+    hidden.unlink()
+    try:
+        compared(tmp_path, first, second, "--pictures", "1")
+    finally:
+        hidden.write_bytes(content)
+    assert "no picture of frame drive05_2" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "pictures" / "B_worse_01.png").exists()
+
+
+def test_several_are_compared_with_the_first(shared_drives, first, second, tmp_path):
+    third = shared_drives.evaluate("third", "--by", "time_of_day")
+    comparison = compared(tmp_path, first, second, third, "--pictures", "0")
+    alone = rows(compared(tmp_path / "alone", first, third, "--pictures", "0"))
+    assert [model["letter"] for model in comparison["models"]] == ["A", "B", "C"]
+    assert [(item["first"], item["second"]) for item in comparison["changes"]] == [("A", "B"), ("A", "C")]
+    for key, item in rows(comparison, "C").items():
+        assert item["significance"] == alone[key]["significance"]
+        if item["p_holm"] is not None:
+            assert item["p_holm"] >= alone[key]["p_holm"], "corrected for both"
+
+
+def test_slices_of_objects_and_other_columns(first, second, tmp_path):
+    found = rows(compared(tmp_path, first, second, "--by", "state,weather*time_of_day", "--pictures", "0"))
+    places = {where for _, where in found}
+    assert {"state=red", "weather=clear, time_of_day=night"} <= places
+    assert found["recall:red", "all frames"]["objects"] == 42
+    assert found["recall", "state=red"]["objects"] == 42
+    assert found["recall", "state=red"]["second_value"] == found["recall:red", "all frames"]["second_value"]
+
+
+def test_another_seed_draws_other_data_sets(first, second, tmp_path):
+    runs = [
+        rows(compared(tmp_path / str(number), first, second, "--seed", seed, "--pictures", "0"))
+        for number, seed in enumerate(("0", "0", "1"))
+    ]
+    key = ("recall", "all frames")
+    assert runs[0] == runs[1] and runs[0][key]["difference"] == runs[2][key]["difference"]
+    assert runs[0][key]["significance"] != runs[2][key]["significance"]
+
+
+def test_other_rules_need_a_word(shared_drives, first, tmp_path, capsys):
+    path = shared_drives.folder / "lights.yaml"
+    text = path.read_text()
+    path.write_text(text.replace("otherwise: error", "otherwise: drop"))
+    try:
+        other = shared_drives.evaluate("other_rules")
+    finally:
+        path.write_text(text)
+    capsys.readouterr()
+    compared(tmp_path, first, other, code=1)
+    message = capsys.readouterr().err
+    assert "not scored alike" in message and "label_space_fingerprint" in message
+    assert not (tmp_path / "out").exists()
+    compared(tmp_path, first, other, "--allow-different-protocol")
+    assert capsys.readouterr().out.startswith("NOT SCORED ALIKE")
+    assert "> NOT SCORED ALIKE" in (tmp_path / "out" / "compare.md").read_text()
+
+
+def test_other_frames_need_a_word(shared_drives, first, tmp_path, capsys):
+    clear = shared_drives.evaluate("clear", "--where", "weather == 'clear'")
+    capsys.readouterr()
+    compared(tmp_path, first, clear, code=1)
+    assert "catalog_fingerprint" in capsys.readouterr().err
+    comparison = compared(tmp_path, first, clear, "--allow-different-protocol", "--pictures", "0")
+    assert comparison["frames"] == 27
+    assert "27 that all of them scored" in comparison["warnings"][-1]
+
+
+def test_a_catalog_that_has_changed_needs_a_word(shared_drives, first, second, changed, tmp_path, capsys):
+    frames = [changed(frame, annotations=frame.annotations[:1]) for frame in shared_drives.frames]
+    catalog = shared_drives.save(frames)
+    capsys.readouterr()
+    compared(tmp_path, first, second, "--catalog", catalog, code=1)
+    assert "the catalog has changed since" in capsys.readouterr().err
+    comparison = compared(tmp_path, first, second, "--catalog", catalog, "--allow-different-protocol")
+    assert (comparison["frames"], comparison["objects"]) == (42, 42)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["FIRST"], 2, "one evaluation alone"),
+        (["FIRST", "FIRST/report.json"], 2, "named twice"),
+        (["FIRST", "nowhere"], 1, "nowhere: no such file or folder"),
+        (["FIRST", "EMPTY"], 1, "holds no report.json"),
+        (["FIRST", "CUT"], 1, "broken JSON"),
+        (["FIRST", "GONE"], 1, "predictions.json"),
+        (["FIRST", "CLASSES"], 1, "class_names"),
+        (["FIRST", "SECOND", "--catalog", "nowhere"], 1, "nowhere"),
+        (["FIRST", "SECOND", "--by", "wether"], 2, "no column 'wether'"),
+        (["FIRST", "SECOND", "--replicates", "1"], 2, "--replicates 1"),
+        (["FIRST", "SECOND", "--pictures", "-1"], 2, "--pictures -1"),
+        (["LOST", "SECOND"], 1, "is not there"),
+    ],
+)
+def test_says_no_in_one_line(first, second, tmp_path, capsys, words, code, message):
+    def copied(name, **values):
+        folder = tmp_path / name
+        shutil.copytree(first, folder)
+        content = json.loads((folder / "report.json").read_text())
+        (folder / "report.json").write_text(json.dumps(content | values))
+        return folder
+
+    (tmp_path / "EMPTY").mkdir()
+    cut = copied("CUT") / "report.json"
+    cut.write_text(cut.read_text()[:-10])
+    (copied("GONE") / "predictions.json").unlink()
+    copied("CLASSES", class_names=["red", "blue"])
+    copied("LOST", catalog={"path": "no/catalog", "split": None, "where": None})
+    places = {"FIRST": first, "FIRST/report.json": first / "report.json", "SECOND": second}
+    given = [str(places.get(word, tmp_path / word if word.isupper() else word)) for word in words]
+    capsys.readouterr()
+    compared(tmp_path, *given, code=code)
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith("tl compare: ") and message in line
+    assert not (tmp_path / "out").exists()
