@@ -84,7 +84,18 @@ def _add_compare(commands) -> None:
     parser.description = f"{parser.description} The first is what each of the others is compared with."
     parser.add_argument("evaluations", type=Path, nargs="+", help="folders of tl evaluate; the baseline first")
     parser.add_argument("--catalog", type=Path, help="the frames (default: the catalog that the first report names)")
-    parser.add_argument("--by", help="conditions, products as weather*time_of_day (default: as in the first report)")
+    parser.add_argument("--by", help="columns, products as weather*time_of_day (default: as in the first report)")
+    parser.add_argument(
+        "--slice",
+        action="append",
+        default=[],
+        dest="slices",
+        metavar="EXPR",
+        help="one more slice, such as 'night & width_px < 12' or 'NAME: EXPR'; may be repeated",
+    )
+    parser.add_argument(
+        "--input-size", metavar="WxH", help="for sizes in network pixels (default: what the first detector says)"
+    )
     parser.add_argument("--replicates", type=int, default=1000, metavar="N", help="data sets drawn (default 1000)")
     parser.add_argument("--seed", type=int, default=0, help="of the draw (default 0)")
     parser.add_argument(

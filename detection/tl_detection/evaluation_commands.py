@@ -106,24 +106,35 @@ def run_evaluate(options: argparse.Namespace) -> int:
 
 def run_compare(options: argparse.Namespace) -> int:
     """`tl compare`."""
+    from tl_datasets.network_size import InputSize
     from tl_datasets.new_folder import refuse_full
     from tl_detection.evaluation.compare.comparison import compare
     from tl_detection.evaluation.compare.files import write_comparison
     from tl_detection.evaluation.compare.inputs import open_compared
     from tl_detection.evaluation.compare.render import format_console
     from tl_detection.evaluation.conditions import check_columns
+    from tl_detection.evaluation.slices import parse_slice
 
     for option, number, least in (("--replicates", options.replicates, 100), ("--pictures", options.pictures, 0)):
         if number < least:
             raise UsageError(f"{option} {number}: expected {least} or more")
     by = None if options.by is None else _words(options.by)
     check_columns(by or [])
+    for text in options.slices:
+        parse_slice(text)
     if options.out is not None:
         refuse_full(options.out)
     compared = open_compared(
         options.evaluations, options.catalog, allow_different_protocol=options.allow_different_protocol
     )
-    comparison = compare(compared, by=by, replicates=options.replicates, seed=options.seed)
+    comparison = compare(
+        compared,
+        by=by,
+        expressions=options.slices or None,
+        input_size=None if options.input_size is None else InputSize.parse(options.input_size),
+        replicates=options.replicates,
+        seed=options.seed,
+    )
     print(format_console(comparison))
     if options.out is not None:
         write_comparison(comparison, compared, options.out, n_pictures=options.pictures)

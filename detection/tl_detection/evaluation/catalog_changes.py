@@ -8,13 +8,15 @@ import numpy as np
 import polars as pl
 
 from tl_datasets.catalog import CONDITIONS
-from tl_detection.evaluation.all_intervals import REPLICATES, SEED, intervals_of
+from tl_detection.evaluation.all_intervals import REPLICATES, SEED
 from tl_detection.evaluation.evaluation_folder import EvaluationFolder
 from tl_detection.evaluation.frame_table import frame_table
 from tl_detection.evaluation.pairs import BoolArray
 from tl_detection.evaluation.replicates import draw_replicates, sequence_numbers
 from tl_detection.evaluation.results import CatalogChanges, SliceScores
 from tl_detection.evaluation.scores import score
+from tl_detection.evaluation.selection import Selection
+from tl_detection.evaluation.slice_intervals import intervals_of
 
 if TYPE_CHECKING:
     from tl_detection.evaluation.report import Evaluation
@@ -98,5 +100,5 @@ def _part(evaluation: Evaluation, value: str, mask: BoolArray, replicates: int, 
         is_small=scores.objects < matched.protocol.small_slice_objects,
         sequences=len(np.unique(number[mask])),
         scores=scores,
-        intervals=intervals_of(matched, drawn, operating_scores),
+        intervals=intervals_of(matched, Selection.of_frames(matched, mask), drawn, operating_scores),
     )

@@ -48,15 +48,8 @@ def intervals_of(
     Raises:
         ValueError: The replicates were drawn from other frames, or there is not one operating score per class.
     """
-    names = matched.ground_truth.names
-    if not np.array_equal(replicates.sequence >= 0, selection.frames):
-        raise ValueError("the replicates were drawn from other frames than those of the selection")
-    if len(operating_scores) != len(names):
-        raise ValueError(f"{len(operating_scores)} operating scores for {len(names)} classes")
-    if not selection.frames.any():
-        return {}
-    part = _Part.of(records_of(matched, selection), replicates, operating_scores)
-    rows = [row for row in part.rows() if row.sequences >= LEAST_SEQUENCES]
+    values = values_in_replicates(matched, selection, replicates, operating_scores)
+    rows = [row for row in values if row.sequences >= LEAST_SEQUENCES]
     if not rows:
         return {}
     bounds = _quantiles(np.stack([row.values for row in rows]), ((1 - level) / 2, (1 + level) / 2))
@@ -70,12 +63,32 @@ def intervals_of(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Row:
-    """A score in every replicate, NaN = no value, and the sequences that hold what it is measured on."""
+class ReplicateValues:
+    """A score in every replicate.
+
+    Attributes:
+        word: Of its `measures.Measure`, such as "ap50" or "recall:red".
+        values: (R,) NaN = no value.
+        sequences: Sequences that hold what it is measured on.
+    """
 
     word: str
     values: FloatArray
     sequences: int
+
+
+def values_in_replicates(
+    matched: Matched, selection: Selection, replicates: Replicates, operating_scores: Sequence[float]
+) -> list[ReplicateValues]:
+    """Every score of a selection in every replicate; for the arguments and errors see `intervals_of`."""
+    names = matched.ground_truth.names
+    if not np.array_equal(replicates.sequence >= 0, selection.frames):
+        raise ValueError("the replicates were drawn from other frames than those of the selection")
+    if len(operating_scores) != len(names):
+        raise ValueError(f"{len(operating_scores)} operating scores for {len(names)} classes")
+    if not selection.frames.any():
+        return []
+    return _Part.of(records_of(matched, selection), replicates, operating_scores).rows()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,10 +206,10 @@ class _Part:
             has_stop=stop > 0,
         )
 
-    def rows(self) -> list[_Row]:
+    def rows(self) -> list[ReplicateValues]:
         """Every score, over all classes and per class."""
         protocol, names = self.matched.protocol, self.matched.ground_truth.names
-        found: list[_Row] = []
+        found: list[ReplicateValues] = []
         for name, (area_name, iou) in AREA_AND_IOU.items():
             area = protocol.area_index(area_name)
             threshold = None if iou is None else protocol.threshold_index(iou)
@@ -219,30 +232,30 @@ class _Part:
             self.counted[self.is_absent], np.broadcast_to(self.frames, (self.is_absent.sum(), len(self.frames)))
         )
         if len(phantoms):
-            found.append(_Row(word="phantoms_per_frame", values=phantoms.sum(axis=0), sequences=n_sequences))
+            found.append(ReplicateValues(word="phantoms_per_frame", values=phantoms.sum(axis=0), sequences=n_sequences))
         found += [
-            _Row(word=f"phantoms_per_frame:{names[each]}", values=values, sequences=n_sequences)
+            ReplicateValues(word=f"phantoms_per_frame:{names[each]}", values=values, sequences=n_sequences)
             for each, values in zip(np.flatnonzero(self.is_absent), phantoms, strict=True)
         ]
         if self.stop is not None:
             values = _ratio(self.stop[1], self.stop[0])
-            found.append(_Row(word="red_as_green", values=values, sequences=int(self.has_stop.sum())))
+            found.append(ReplicateValues(word="red_as_green", values=values, sequences=int(self.has_stop.sum())))
         return found
 
-    def _mean_and_classes(self, name: str, values: FloatArray, area: int) -> list[_Row]:
+    def _mean_and_classes(self, name: str, values: FloatArray, area: int) -> list[ReplicateValues]:
         """The mean over the classes that have a value, and each class; from (classes, R) values."""
         is_known = ~np.isnan(values)
         total = np.where(is_known, values, 0.0).sum(axis=0)
         has_object = self.has_object[:, area]
         rows = [
-            _Row(
+            ReplicateValues(
                 word=name,
                 values=_ratio(total, is_known.sum(axis=0)),
                 sequences=int(has_object.any(axis=0).sum()),
             )
         ]
         rows += [
-            _Row(word=f"{name}:{class_name}", values=of_class, sequences=int(here.sum()))
+            ReplicateValues(word=f"{name}:{class_name}", values=of_class, sequences=int(here.sum()))
             for class_name, of_class, here in zip(self.matched.ground_truth.names, values, has_object, strict=True)
         ]
         return rows

@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from tl_datasets.network_size import InputSize
 from tl_detection.evaluation.compare.changes import Changes, find_changes
 from tl_detection.evaluation.compare.differences import Difference, measure_differences
 from tl_detection.evaluation.compare.inputs import Compared
-from tl_detection.evaluation.conditions import slices_by
+from tl_detection.evaluation.conditions import Slice, slices_by
 from tl_detection.evaluation.intervals import LEAST_SEQUENCES, LEVEL
 from tl_detection.evaluation.replicates import sequence_numbers
 from tl_detection.evaluation.results import CatalogPart, IntervalMethod
+from tl_detection.evaluation.slices import EXPRESSION, check_slice_names, slice_by_expression
 
 COMPARISON_VERSION = 1
 REPLICATES = 1000
@@ -51,6 +53,7 @@ class Comparison:
         changes: Of each model but the first: what it finds and the first does not, and the other way round.
         method: How the replicates were drawn.
         by: What the frames were sliced by.
+        expressions: Further slices.
         protocol: The rules.
         class_names: Class names by id.
         label_space_fingerprint: Of the label space.
@@ -67,6 +70,7 @@ class Comparison:
     changes: tuple[Changes, ...]
     method: IntervalMethod
     by: tuple[str, ...]
+    expressions: tuple[str, ...]
     protocol: Mapping[str, Any]
     class_names: tuple[str, ...]
     label_space_fingerprint: str
@@ -87,22 +91,34 @@ class Comparison:
 
 
 def compare(
-    compared: Compared, *, by: Sequence[str] | None = None, replicates: int = REPLICATES, seed: int = 0
+    compared: Compared,
+    *,
+    by: Sequence[str] | None = None,
+    expressions: Sequence[str] | None = None,
+    input_size: InputSize | None = None,
+    replicates: int = REPLICATES,
+    seed: int = 0,
 ) -> Comparison:
     """Compare evaluations of the same frames.
 
     Args:
         compared: From `open_compared`.
         by: Columns to slice by (see `conditions.slices_by`); None = as the first report.
+        expressions: Further slices (see `slices.slice_by_expression`); None = as the first report, if `by` is, too.
+        input_size: Of the network, for slices by size in its pixels; None = as the first detector says.
         replicates: Of the paired bootstrap over sequences.
         seed: Of the draw.
 
     Raises:
-        UsageError: A column to slice by is unknown.
+        UsageError: A column to slice by is unknown, or an expression cannot be read.
     """
     first, truth = compared.folders[0].report, compared.truth
+    if expressions is None:
+        of_first = [f"{item.name}: {item.value}" for item in first.slices if item.column == EXPRESSION]
+        expressions = of_first if by is None else []
     by = first.by if by is None else tuple(by)
-    differences = measure_differences(compared.scored, slices_by(truth, by), replicates=replicates, seed=seed)
+    slices = _slices(compared, by, expressions, input_size)
+    differences = measure_differences(compared.scored, slices, replicates=replicates, seed=seed)
     return Comparison(
         models=tuple(
             ComparedModel(
@@ -118,6 +134,7 @@ def compare(
         changes=tuple(find_changes(compared.scored[0], other) for other in compared.scored[1:]),
         method=IntervalMethod(replicates=replicates, seed=seed, level=LEVEL, least_sequences=LEAST_SEQUENCES),
         by=by,
+        expressions=tuple(expressions),
         protocol=first.protocol.to_dict(),
         class_names=truth.names,
         label_space_fingerprint=first.label_space_fingerprint,
@@ -128,3 +145,16 @@ def compare(
         sequences=len(np.unique(sequence_numbers(truth))),
         warnings=compared.warnings,
     )
+
+
+def _slices(
+    compared: Compared, by: Sequence[str], expressions: Sequence[str], input_size: InputSize | None
+) -> list[Slice]:
+    """Slices by column, then by expression."""
+    said = compared.folders[0].report.model.get("input")
+    if input_size is None and said is not None:
+        input_size = InputSize.parse(said)
+    slices = slices_by(compared.truth, by, input_size=input_size)
+    slices += [slice_by_expression(compared.truth, text, input_size=input_size) for text in expressions]
+    check_slice_names(slices)
+    return slices

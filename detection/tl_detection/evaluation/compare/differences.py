@@ -6,17 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from tl_detection.evaluation.all_intervals import values_of_each
+import numpy as np
+
 from tl_detection.evaluation.compare.significance import Significance, holm, judge_difference
 from tl_detection.evaluation.conditions import Slice
-from tl_detection.evaluation.intervals import ScoreName, count_sequences
-from tl_detection.evaluation.matching import Matched, match_objects
+from tl_detection.evaluation.intervals import ScoreName
+from tl_detection.evaluation.matching import Matched
 from tl_detection.evaluation.measures import Measure
-from tl_detection.evaluation.pairs import BoolArray
 from tl_detection.evaluation.readings import value_in
-from tl_detection.evaluation.replicates import draw_replicates, sequence_numbers
+from tl_detection.evaluation.replicates import Replicates, draw_replicates, sequence_numbers
 from tl_detection.evaluation.report_values import EVERYWHERE, objects_measured
 from tl_detection.evaluation.scores import score
+from tl_detection.evaluation.slice_intervals import values_in_replicates
 
 MEASURES: tuple[ScoreName, ...] = (
     *("ap", "ap50", "recall", "precision", "f1"),
@@ -102,11 +103,13 @@ def measure_differences(
         replicates: Data sets drawn.
         seed: Of the draw.
     """
-    number = sequence_numbers(scored[0].matched.ground_truth)
-    found = _in_slice(scored, EVERYWHERE, None, number, names, replicates, seed, by_class=True)
-    for item in slices:
-        chosen = [replace(each, matched=_matched_in(each.matched, item)) for each in scored]
-        found += _in_slice(chosen, item.name, item.frame_mask, number, names, replicates, seed, by_class=False)
+    truth = scored[0].matched.ground_truth
+    number = sequence_numbers(truth)
+    everywhere = Slice(name=EVERYWHERE, column="", value="", frame_mask=np.ones(len(truth), np.bool_))
+    found: list[Difference] = []
+    for item in (everywhere, *slices):
+        drawn = draw_replicates(number, item.frame_mask, replicates=replicates, seed=seed)
+        found += _in_slice(scored, item, drawn, names)
     found.sort(key=lambda difference: difference.second)
     families: dict[str, list[int]] = {}
     for index, item in enumerate(found):
@@ -119,36 +122,24 @@ def measure_differences(
     return tuple(found)
 
 
-def _matched_in(matched: Matched, item: Slice) -> Matched:
-    if item.of_objects is None:
-        return matched
-    selection = item.select(matched)
-    return match_objects(matched, selection.objects, selection.detections)
-
-
-def _in_slice(
-    scored: Sequence[Scored],
-    name: str,
-    mask: BoolArray | None,
-    number,
-    names: Sequence[ScoreName],
-    replicates: int,
-    seed: int,
-    *,
-    by_class: bool,
-) -> list[Difference]:
-    drawn = draw_replicates(number, mask, replicates=replicates, seed=seed)
-    values = [values_of_each(each.matched, drawn, each.operating_scores, names) for each in scored]
-    points = [score(each.matched, mask, each.operating_scores) for each in scored]
-    matched = scored[0].matched
+def _in_slice(scored: Sequence[Scored], item: Slice, drawn: Replicates, names: Sequence[ScoreName]) -> list[Difference]:
+    """Every measure that has a value in any replicate; of classes only in all frames."""
+    first_matched = scored[0].matched
+    values = [
+        {
+            row.word: row
+            for row in values_in_replicates(each.matched, item.select(each.matched), drawn, each.operating_scores)
+        }
+        for each in scored
+    ]
+    points = [score(item.records(each.matched), item.frame_mask, each.operating_scores) for each in scored]
     found = []
-    for word in values[0]:
+    for word, row in values[0].items():
         measure = Measure.parse(word)
-        if measure.class_name is not None and (not by_class or measure.name == "phantoms_per_frame"):
+        if measure.name not in names or (measure.class_name is not None and not _is_shown_by_class(measure, item)):
             continue
-        class_id = measure.class_id(matched.ground_truth.names)
+        class_id = measure.class_id(first_matched.ground_truth.names)
         objects = objects_measured(points[0], measure.name, class_id)
-        sequences = count_sequences(matched, drawn, measure.name, class_id)
         first = value_in(points[0], measure.name, class_id)
         for other in range(1, len(scored)):
             second = value_in(points[other], measure.name, class_id)
@@ -158,7 +149,7 @@ def _in_slice(
                     first=scored[0].letter,
                     second=scored[other].letter,
                     measure=word,
-                    slice=name,
+                    slice=item.name,
                     higher_is_better=measure.higher_is_better,
                     first_value=first,
                     second_value=second,
@@ -167,15 +158,19 @@ def _in_slice(
                     if difference is None
                     else judge_difference(
                         difference,
-                        values[other][word] - values[0][word],
-                        sequences,
+                        values[other][word].values - row.values,
+                        row.sequences,
                         higher_is_better=measure.higher_is_better,
                     ),
                     p_holm=None,
                     frames=points[0].frames,
                     objects=objects,
-                    sequences=sequences,
-                    is_small=objects < matched.protocol.small_slice_objects,
+                    sequences=row.sequences,
+                    is_small=objects < first_matched.protocol.small_slice_objects,
                 )
             )
     return found
+
+
+def _is_shown_by_class(measure: Measure, item: Slice) -> bool:
+    return item.name == EVERYWHERE and measure.name != "phantoms_per_frame"

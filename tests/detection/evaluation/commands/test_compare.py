@@ -48,7 +48,7 @@ def test_a_detector_that_is_worse_by_night_is_found(shared_drives, first, second
     assert day["difference"] > 0 and day["p_holm"] > 0.05
     assert found["recall", "all frames"]["significance"]["p"] < 0.05
     assert {measure for measure, where in found if where == "all frames"} >= {
-        *("ap", "ap50", "recall", "precision", "f1", "red_as_green", "phantoms_per_frame"),
+        *("ap", "ap50", "recall", "precision", "f1", "red_as_green"),
         *("ap50:red", "recall:green"),
     }
     red = found["red_as_green", "all frames"]
@@ -156,9 +156,11 @@ def test_several_are_compared_with_the_first(shared_drives, first, second, tmp_p
 
 
 def test_slices_of_objects_and_other_columns(first, second, tmp_path):
-    found = rows(compared(tmp_path, first, second, "--by", "state,weather*time_of_day", "--pictures", "0"))
+    words = ("--by", "state,weather*time_of_day", "--slice", "small by night: night & width_px < 12")
+    found = rows(compared(tmp_path, first, second, *words, "--pictures", "0"))
     places = {where for _, where in found}
-    assert {"state=red", "weather=clear, time_of_day=night"} <= places
+    assert {"state=red", "weather=clear, time_of_day=night", "small by night"} <= places
+    assert found["recall", "small by night"]["objects"] == 42
     assert found["recall:red", "all frames"]["objects"] == 42
     assert found["recall", "state=red"]["objects"] == 42
     assert found["recall", "state=red"]["second_value"] == found["recall:red", "all frames"]["second_value"]
