@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,6 +18,10 @@ from tl_detection.evaluation.report import Evaluation
 from tl_detection.evaluation.scores import Scores
 from tl_detection.evaluation.selection import Selection
 from tl_detection.evaluation.slice_analyses import OVERALL, SliceAnalyses
+from tl_detection.evaluation.slices import EXPRESSION
+
+# Of a column or cross with more values, such as the sequence, there are rows alone: the file stays small.
+_MOST_VALUES = 60
 
 
 def collect_rows(evaluation: Evaluation, analyses: SliceAnalyses) -> list[SliceRow]:
@@ -60,13 +66,14 @@ def collect_page(
     report = evaluation.report
     scores = {OVERALL: report.overall, **{item.name: item.scores for item in report.slices}}
     sequences = {row.name: row.sequences for row in rows}
-    parts = {row.name: analyses.slices[row.name] for row in rows if row.name in analyses.slices}
+    detailed = _detailed(rows)
+    parts = {name: analyses.slices[name] for name in detailed if name in analyses.slices}
     steps = {name: size_steps(item.lights) for name, item in parts.items()}
     return PageData(
         title=title,
         headline=facts.headline(rows[0], report),
         quantities=tuple(item for item in QUANTITIES if _is_measured(rows, item.key)),
-        rows=tuple(rows),
+        rows=tuple(row if row.name in detailed else replace(row, classes={}) for row in rows),
         class_names=report.class_names,
         class_states=tuple(states[0] if len(states) == 1 else "" for states in evaluation.matched.ground_truth.states),
         curves={name: curves_of(item, scores[name]) for name, item in parts.items()},
@@ -78,6 +85,12 @@ def collect_page(
         facts=(facts.compared(report), facts.protocol(report)),
         notes=facts.notes(report, rows),
     )
+
+
+def _detailed(rows: Sequence[SliceRow]) -> list[str]:
+    """Names of the slices of which the page shows more than a row: not those of every single sequence."""
+    sizes = Counter(row.column for row in rows)
+    return [row.name for row in rows if sizes[row.column] <= _MOST_VALUES or row.column == EXPRESSION]
 
 
 def _is_measured(rows: Iterable[SliceRow], key: str) -> bool:

@@ -122,12 +122,14 @@ class Steps:
         scale: What the steps are of, with the unit.
         steps: (name of the step, value) in order.
         is_ordered: The steps lie along a scale, so a line may join them.
+        is_count: The values are counts, not shares.
     """
 
     title: str
     scale: str
     steps: tuple[tuple[str, Value], ...]
     is_ordered: bool = False
+    is_count: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

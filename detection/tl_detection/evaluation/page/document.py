@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from tl_datasets.browse.columns import json_for_script
 from tl_datasets.catalog import Catalog
@@ -31,6 +32,7 @@ from tl_detection.evaluation.slice_analyses import SliceAnalyses
 # In the order in which they build on each other; they become one script.
 _SCRIPTS = ("elements.js", "numbers.js", "charts.js", "summary.js", "conditions.js", "curves.js", "states.js")
 _SCRIPTS += ("gallery.js", "main.js")
+_DIGITS = 6
 
 
 def write_html(
@@ -94,13 +96,22 @@ def render(data: PageData) -> str:
         "TITLE": html.escape(data.title),
         "HASHES": " ".join(f"'{_hash(item)}'" for item in (library, script)),
         "STYLE": (folder / "page.css").read_text(encoding="utf-8"),
-        "DATA": json_for_script(asdict(data)),
+        "DATA": json_for_script(_short(asdict(data))),
         "LIBRARY": library,
         "SCRIPT": script,
     }
     pieces = (folder / "page.html").read_text(encoding="utf-8").split("@@")
     # Odd pieces are names between two marks; what is put in is never searched for marks again.
     return "".join(parts[piece] if number % 2 else piece for number, piece in enumerate(pieces))
+
+
+def _short(value: Any) -> Any:
+    """The same with as many digits as a page can use: full ones would be half of its data."""
+    if isinstance(value, float):
+        return round(value, _DIGITS)
+    if isinstance(value, dict):
+        return {name: _short(item) for name, item in value.items()}
+    return [_short(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _hash(script: str) -> str:

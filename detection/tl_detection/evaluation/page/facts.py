@@ -16,8 +16,8 @@ NO_VALUE = "-"
 def headline(overall: SliceRow, report: Report) -> str:
     """What was scored, in one sentence."""
     return (
-        f"{overall.frames:,} frames of {report.sequences:,} sequences with {overall.objects:,} objects of "
-        f"{overall.classes_present} of {len(report.class_names)} classes."
+        f"{_count(overall.frames, 'frame')} of {_count(report.sequences, 'sequence')} with "
+        f"{_count(overall.objects, 'object')} of {overall.classes_present} of {len(report.class_names)} classes."
     )
 
 
@@ -125,6 +125,10 @@ def in_words(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ("; " if any(isinstance(item, Mapping) for item in value) else ", ").join(map(in_words, value))
     return str(value)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def _range_words(area: AreaRange) -> str:

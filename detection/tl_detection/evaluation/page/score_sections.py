@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from tl_detection.evaluation.analyses import Analyses
 from tl_detection.evaluation.calibration import ClassCalibration
 from tl_detection.evaluation.error_split.split import ErrorSplit
@@ -10,7 +12,7 @@ from tl_detection.evaluation.score_curves import ClassCurve
 from tl_detection.evaluation.scores import ClassScores, Scores
 
 # A screen shows no more.
-_DIGITS = 4
+_DIGITS, _POINTS = 4, 80
 
 DEEPER = (
     Quantity(
@@ -65,11 +67,13 @@ def curves_of(analyses: Analyses, scores: Scores) -> dict[str, ClassCurves]:
 
 
 def _class_curves(item: ClassScores, curve: ClassCurve, calibration: ClassCalibration) -> ClassCurves:
-    columns = (curve.score, curve.precision, curve.recall, curve.f1)
+    points = list(zip(curve.score, curve.precision, curve.recall, curve.f1, strict=True))
+    best = int(np.argmax(curve.f1)) if points else 0
+    kept = np.unique([*np.linspace(0, len(points) - 1, _POINTS).round().astype(int), best]) if points else []
     has_point = item.precision is not None and item.recall is not None and item.f1 is not None
     return ClassCurves(
         objects=item.objects,
-        over_score=tuple(_rounded(point) for point in zip(*columns, strict=True)),
+        over_score=tuple(_rounded(points[index]) for index in kept),
         operating=_rounded((item.operating_score, item.precision, item.recall, item.f1)) if has_point else (),
         calibration=tuple(
             (*_rounded((step.mean_score, step.right)), step.detections)
@@ -101,7 +105,7 @@ def error_steps(errors: ErrorSplit, sequences: int) -> tuple[Steps, ...]:
             for item in overall.errors
         )
 
-    found = [Steps(title="Errors at the operating scores", scale="kind of error", steps=values("count"))]
+    found = [Steps(title="Errors at the operating scores", scale="kind of error", steps=values("count"), is_count=True)]
     if overall.ap50 is not None:
         title = "What AP50 would gain without these errors"
         found.append(Steps(title=title, scale="kind of error", steps=values("gain")))

@@ -136,7 +136,6 @@ def answer(shown, tmp_path_factory) -> dict[str, Any]:
       answer.matrixAtNight = texts("#matrix tbody tr");
       await choose("sizes-slice", "time_of_day=night");
       await choose("errors-slice", "time_of_day=night");
-      await wait(200);
       answer.sizes = all("#sizes .chart .main-svg").length;
 
       const cases = () => all("#gallery .case .kind").map((item) => item.textContent);
@@ -176,6 +175,8 @@ def answer(shown, tmp_path_factory) -> dict[str, Any]:
       key("ArrowLeft");
       key("ArrowLeft");
       answer.left = opened();
+      all("#viewer .button").find((item) => item.textContent === "next").click();
+      answer.focus = document.activeElement.textContent;
       all("#viewer .button").find((item) => item.textContent === "boxes on or off").click();
       answer.without = getComputedStyle(find("#viewer svg.boxes")).display;
       all("#viewer .button").find((item) => item.textContent === "close").click();
@@ -228,11 +229,11 @@ def test_the_worst_condition_comes_first(answer, shown):
 def test_charts_follow_the_choices_and_have_tables(answer, shown):
     report = shown[0].report
     weather = [item.scores.ap50 for item in report.slices if item.column == "weather"]
-    assert answer["bars"][0] == pytest.approx(weather)
+    assert answer["bars"][0] == pytest.approx(weather, abs=1e-6)
     assert answer["barsOfRecall"] != answer["bars"]
     assert answer["barsOfGreen"][3] == answer["barsOfRecall"][3]
     green = [item.scores.classes[2].recall for item in report.slices if item.column == "weather"]
-    assert answer["barsOfGreen"][0] == pytest.approx(green)
+    assert answer["barsOfGreen"][0] == pytest.approx(green, abs=1e-6)
     assert min(answer["labels"]) > 10
     assert min(answer["tables"]) >= 1
     assert [row[1] for row in answer["barTable"][: len(green)]] == [f"{value:.3f}" for value in green]
@@ -251,7 +252,7 @@ def test_the_matrix_counts_what_the_report_counts(answer, shown):
     assert answer["matrix"][0][-1].startswith(str(red.objects))
     assert answer["grave"] == ([[1, 3]] if red.as_green else [])
     assert answer["matrixAtNight"] != answer["matrix"]
-    assert answer["matrix"][-1][0] == "nothing there"
+    assert answer["matrix"][-1][0].startswith("nothing there")
 
 
 def test_the_gallery_is_filtered(answer):
@@ -276,6 +277,7 @@ def test_the_viewer_goes_by_keys(answer, shown):
     assert has_picture
     assert answer["right"] == [True, f"2 of {total}"]
     assert answer["left"] == [True, f"1 of {total}"]
+    assert answer["focus"] == "next"
     assert answer["without"] == "none"
     assert answer["closed"] is False
 
@@ -294,7 +296,7 @@ def test_its_own_policy_lets_the_page_run(shown, tmp_path):
     assert "<title>hacked</title>" not in found
 
 
-@pytest.mark.parametrize("width", [400, 1600])
+@pytest.mark.parametrize("width", [500, 1600])
 def test_nothing_sticks_out_of_the_page(shown, tmp_path, width):
     script = """
       answer.width = innerWidth;

@@ -19,11 +19,21 @@ function classStyle(index) {
   };
 }
 
-function axis(more) {
-  return { gridcolor: colour("line"), linecolor: colour("line"), zerolinecolor: colour("line"), tickcolor: colour("line"), automargin: true, fixedrange: true, ...more };
+// The intervals of values that stand at places 0, 1, 2, ...; a value without one has none.
+function whiskers(values, isLying) {
+  const ends = values.map((value) => (value.value === null || value.low === null ? [null, null, null] : [value.low, value.high, null])).flat();
+  const places = values.flatMap((_, index) => [index, index, index]);
+  return {
+    type: "scatter", mode: "lines+markers", x: isLying ? ends : places, y: isLying ? places : ends, hoverinfo: "skip", connectgaps: false,
+    line: { color: colour("text"), width: 1.5 }, marker: { symbol: isLying ? "line-ns-open" : "line-ew-open", size: 8, color: colour("text"), line: { width: 1.5 } },
+  };
 }
 
-// A chart with a sentence for those who do not see it and a table with its numbers. `spec()` gives {traces, layout,
+function axis({ title, ...more }) {
+  return { title: title && { font: { size: 13 }, standoff: 10, ...title }, gridcolor: colour("line"), linecolor: colour("line"), zerolinecolor: colour("line"), tickcolor: colour("line"), automargin: true, fixedrange: true, ...more };
+}
+
+// A chart with a sentence for those who do not see it and a table with its numbers. `spec(width)` gives {traces, layout,
 // label, table}; `table` is a function, called when the table is opened.
 function chart(parent, title, spec) {
   const place = element("div", { class: "chart", role: "img" });
@@ -36,7 +46,7 @@ function chart(parent, title, spec) {
   };
   details.addEventListener("toggle", fill);
   const draw = () => {
-    made = spec();
+    made = spec(place.clientWidth);
     place.setAttribute("aria-label", `${title}. ${made.label}`);
     const layout = {
       paper_bgcolor: "rgba(0,0,0,0)",
@@ -51,18 +61,29 @@ function chart(parent, title, spec) {
     fill();
   };
   charts.set(place, draw);
-  widths.observe(place);
+  if (isLaidOut) drawIn(place);
   return draw;
 }
 
-// A chart is drawn when its place in the page is known, and again when that becomes wider or narrower.
+// Charts are drawn when all parts of the page have their places, and again when these become wider or narrower.
+let isLaidOut = false;
 const drawnWidth = new WeakMap();
+
+function drawIn(place) {
+  drawnWidth.set(place, place.clientWidth);
+  charts.get(place)();
+  widths.observe(place);
+}
+
+function drawAll() {
+  isLaidOut = true;
+  for (const place of charts.keys()) drawIn(place);
+}
+
 const widths = new ResizeObserver((changes) => {
-  for (const { target, contentRect } of changes) {
-    const width = Math.round(contentRect.width);
-    if (!width || drawnWidth.get(target) === width) continue;
-    drawnWidth.set(target, width);
-    requestAnimationFrame(() => charts.get(target)?.());
+  for (const { target } of changes) {
+    if (!target.clientWidth || drawnWidth.get(target) === target.clientWidth || !charts.has(target)) continue;
+    requestAnimationFrame(() => drawIn(target));
   }
 });
 

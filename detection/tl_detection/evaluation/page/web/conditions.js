@@ -9,15 +9,17 @@ function conditions() {
       choice("measure", "bar-measure", data.quantities.map((item) => [item.key, item.label]), (value) => { key = value; again(); }, key),
       choice("class", "bar-class", [ALL, ...data.class_names], (value) => { className = value; again(); })));
   const grid = element("div", { class: "grid" });
-  made.append(grid);
   const overall = () => valueOf(data.rows[0], key, className);
+  const silent = singles.filter((column) => !rowsOf(column).some(isAnnotated));
+  if (silent.length) made.append(element("p", { class: "soft" }, `No frame says its ${silent.map(columnWords).join(", ")}.`));
   for (const column of singles) {
     const rows = rowsOf(column);
-    if (rows.length > LARGEST_BARS) continue;
+    if (rows.length > LARGEST_BARS || silent.includes(column)) continue;
     drawn.push(chart(grid, columnWords(column), () => bars(key, overall(), rows.map((row) => [marked(row), row, valueOf(row, key, className)]))));
   }
   const classRows = () => data.class_names.map((name) => [name, data.rows[0], valueOf(data.rows[0], key, name)]);
   drawn.push(chart(grid, stateTitle(), () => bars(key, valueOf(data.rows[0], key), classRows())));
+  made.append(grid);
   if (crosses.length) crossed(() => [key, className], drawn);
 }
 
@@ -32,24 +34,19 @@ function bars(key, overall, rows) {
   const values = rows.map(([, , value]) => value.value);
   const hover = rows.map(([word, row, value]) =>
     `<b>${escaped(word)}</b><br>${quantity.label} ${shown(quantity, value.value)}, ${interval(value, quantity)}<br>` +
-    `${count(row.frames)} frames, ${count(value.objects)} ${quantity.counted}, ${count(value.sequences)} sequences`);
+    `${count(row.frames)} frames, ${count(value.objects)} ${quantity.counted}, ${sequences(value)}`);
   const trace = {
     type: "bar", orientation: "h", x: values, y: rows.map((_, index) => index), hovertext: hover, hoverinfo: "text", textposition: "none",
     marker: { color: colour("bar"), pattern: { shape: rows.map(([, row]) => (row.is_small ? "/" : "")), fillmode: "overlay", fgcolor: colour("panel"), fgopacity: 0.75, size: 6 } },
-    error_x: {
-      type: "data", symmetric: false, color: colour("text"), thickness: 1.4, width: 4,
-      array: rows.map(([, , value]) => (value.high === null ? 0 : Math.max(0, value.high - value.value))),
-      arrayminus: rows.map(([, , value]) => (value.low === null ? 0 : Math.max(0, value.value - value.low))),
-    },
   };
   const none = { type: "scatter", mode: "text", x: rows.map(() => 0), y: rows.map((_, index) => index), text: values.map((value) => (value === null ? "  -" : "")), textposition: "middle right", hoverinfo: "skip" };
   return {
-    traces: [trace, none],
+    traces: [trace, whiskers(rows.map(([, , value]) => value), true), none],
     layout: {
       height: 88 + 30 * rows.length,
       bargap: 0.35,
-      xaxis: axis({ range: quantity.largest ? [0, quantity.largest] : undefined, rangemode: "tozero", title: { text: quantity.label, standoff: 8 }, nticks: 6 }),
-      yaxis: axis({ autorange: "reversed", tickmode: "array", tickvals: rows.map((_, index) => index), ticktext: words.map(escaped), showgrid: false }),
+      xaxis: axis({ range: quantity.largest ? [0, quantity.largest] : undefined, rangemode: "tozero", title: { text: quantity.label }, nticks: 6 }),
+      yaxis: axis({ autorange: "reversed", tickmode: "array", tickvals: rows.map((_, index) => index), ticktext: words.map(escaped), showgrid: false, zeroline: false }),
       shapes: overall.value === null ? [] : [{ type: "line", x0: overall.value, x1: overall.value, yref: "paper", y0: 0, y1: 1, line: { color: colour("soft"), dash: "dash", width: 1 } }],
     },
     label: `${quantity.label}: ` + rows.map(([word, , value]) => `${word} ${shown(quantity, value.value)}`).join(", "),
@@ -67,15 +64,16 @@ function crossed(chosen, drawn) {
   made.append(element("p", { class: "soft" }, "Measure and class are those chosen above. “-” no value; * too few objects or sequences to conclude from, without colour."));
   const grid = element("div", { class: "grid" });
   made.append(grid);
-  for (const column of crosses) drawn.push(chart(grid, columnWords(column), () => heatMap(column, ...chosen())));
+  for (const column of crosses) drawn.push(chart(grid, columnWords(column), (width) => heatMap(column, ...chosen(), width)));
 }
 
-function heatMap(column, key, className) {
+function heatMap(column, key, className, width) {
   const quantity = quantityOf(key), rows = rowsOf(column);
   const parts = rows.map((row) => row.value.split("*"));
   const [downs, acrosses] = [0, 1].map((index) => [...new Set(parts.map((part) => part[index]))]);
   const found = (down, across) => rows[parts.findIndex((part) => part[0] === down && part[1] === across)];
   const cells = downs.map((down) => acrosses.map((across) => found(down, across)));
+  const isNarrow = width < 130 + 76 * acrosses.length;
   const value = (row) => (row ? valueOf(row, key, className) : NOTHING);
   const isFirm = (row) => row && !row.is_small && value(row).value !== null;
   const highest = Math.max(1e-9, ...rows.filter(isFirm).map((row) => value(row).value));
@@ -88,14 +86,14 @@ function heatMap(column, key, className) {
       z: cells.map((line) => line.map((row) => (isFirm(row) ? value(row).value : null))), zmin: 0, zmax: largest,
       colorscale: quantity.less_is_better ? "Reds" : "Cividis", reversescale: false,
       hoverongaps: true, text: cells.map((line) => line.map((row) => (isFirm(row) ? words(row) : ""))),
-      texttemplate: "%{text}", hoverinfo: "text",
+      texttemplate: "%{text}", textfont: { size: isNarrow ? 10 : 13 }, hoverinfo: "text",
       hovertext: cells.map((line) => line.map((row) => (row ? `${escaped(sliceWords(row))}<br>${quantity.label} ${shown(quantity, value(row).value)}, ${interval(value(row), quantity)}<br>` +
-        `${count(row.frames)} frames, ${count(value(row).objects)} ${quantity.counted}, ${count(value(row).sequences)} sequences` : "no frame"))),
+        `${count(row.frames)} frames, ${count(value(row).objects)} ${quantity.counted}, ${sequences(value(row))}` : "no frame"))),
     }],
     layout: {
       height: 70 + 46 * downs.length,
-      annotations: plainCells.map(({ row, x, y }) => ({ x, y, text: words(row), showarrow: false, font: { color: colour("soft") } })),
-      xaxis: axis({ tickmode: "array", tickvals: acrosses.map((_, index) => index), ticktext: acrosses.map((word) => escaped(plain(word)).replaceAll(" ", "<br>")), range: [-0.5, acrosses.length - 0.5], side: "top", tickangle: 0, showgrid: false, zeroline: false, showline: false }),
+      annotations: plainCells.map(({ row, x, y }) => ({ x, y, text: words(row), showarrow: false, font: { color: colour("soft"), size: isNarrow ? 10 : 13 } })),
+      xaxis: axis({ tickmode: "array", tickvals: acrosses.map((_, index) => index), ticktext: acrosses.map((word) => (isNarrow ? escaped(plain(word)) : escaped(plain(word)).replaceAll(" ", "<br>"))), range: [-0.5, acrosses.length - 0.5], side: "top", tickangle: isNarrow ? -60 : 0, showgrid: false, zeroline: false, showline: false }),
       yaxis: axis({ tickmode: "array", tickvals: downs.map((_, index) => index), ticktext: downs.map(plain).map(escaped), range: [downs.length - 0.5, -0.5], showgrid: false, zeroline: false, showline: false }),
     },
     label: `${quantity.label}; each cell holds the value and the number of objects.`,

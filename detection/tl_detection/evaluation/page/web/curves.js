@@ -8,7 +8,7 @@ function curves() {
   const note = element("p", { class: "soft", "aria-live": "polite" });
   const tell = () => {
     const row = rowNow();
-    note.textContent = `${row.column ? columnWords(row.column) + " " : ""}${marked(row)}: ${count(row.frames)} frames, ${count(row.objects)} objects, ${count(row.sequences)} sequences. ` +
+    note.textContent = `${row.column ? columnWords(row.column) + " " : ""}${marked(row)}: ${count(row.frames)} frames, ${count(row.objects)} objects, ${sequences(row)}. ` +
       "IoU 0.5. Marks stand at the operating scores." + (slice === OVERALL ? "" : " Thin lines: all frames.");
   };
   made.append(
@@ -27,6 +27,12 @@ function curves() {
     drawn.push(chart(grid, title, () => lines(slice, names(), { x, y, points, mark, diagonal: title === "Calibration" })));
 }
 
+// Beside a calibration stands its error.
+function legendWords(slice, name, item, isCalibration) {
+  const error = isCalibration ? valueOf(data.rows.find((row) => row.name === slice), "d_ece", name) : NOTHING;
+  return error.value === null ? `${name} (${count(item.objects)})` : `${name}: error ${number(error.value, 2)} (${count(error.objects)})`;
+}
+
 function lines(slice, names, { x, y, points, mark, diagonal }) {
   const traces = [];
   if (diagonal) traces.push({ type: "scatter", mode: "lines", x: [0, 1], y: [0, 1], line: { color: colour("soft"), width: 1, dash: "dot" }, hoverinfo: "skip", showlegend: false });
@@ -40,7 +46,7 @@ function lines(slice, names, { x, y, points, mark, diagonal }) {
     const own = points(item);
     const counts = diagonal ? item.calibration.map((p) => `, ${count(p[2])} detections`) : own.map(() => "");
     traces.push({
-      type: "scatter", mode: diagonal ? "lines+markers" : "lines", name: escaped(`${name} (${count(item.objects)})`), x: own.map((p) => p[0]), y: own.map((p) => p[1]),
+      type: "scatter", mode: diagonal ? "lines+markers" : "lines", name: escaped(legendWords(slice, name, item, diagonal)), x: own.map((p) => p[0]), y: own.map((p) => p[1]),
       line: { color: style.colour, width: 2.2, dash: style.dash }, marker: { symbol: style.symbol, size: 7, color: style.colour },
       hovertext: own.map((p, i) => `${escaped(name)}<br>${x} ${number(p[0])}<br>${y} ${number(p[1])}${counts[i]}`), hoverinfo: "text",
     });

@@ -93,6 +93,7 @@ function viewer(list, index) {
   const go = (step) => () => { if (list[index + step]) viewer(list, index + step); };
   const button = (word, action, disabled) => element("button", { class: "button", type: "button", onclick: action, disabled }, word);
   const drawn = item.boxes.map((box) => [box.score === null ? "annotated" : "detected", box.name, number(box.score, 2), box.xyxy.map((x) => x.toFixed(0)).join(", "), box.is_subject ? "this case" : ""]);
+  const pressed = dialog.contains(document.activeElement) ? document.activeElement.textContent : "next";
   dialog.replaceChildren(
     element("div", { class: "bar" }, element("h2", {}, `${item.kind}: ${item.title}`),
       button("previous", go(-1), index === 0), button("next", go(1), index === list.length - 1),
@@ -103,6 +104,9 @@ function viewer(list, index) {
       picture(item.crop, item.crop_xyxy, item, "no picture")),
     element("details", {}, element("summary", {}, `${drawn.length} boxes`), table(["", "class", "score", "x1, y1, x2, y2 in px", ""], drawn, { caption: "boxes" })));
   if (!dialog.open) dialog.showModal();
+  // The buttons are new; whoever goes by keys stays where they were.
+  const buttons = [...dialog.querySelectorAll("button:enabled")];
+  (buttons.find((item) => item.textContent === pressed) ?? buttons.at(-1)).focus();
 }
 
 document.addEventListener("keydown", (event) => {

@@ -17,4 +17,5 @@ sizes();
 errors();
 gallery();
 words();
+drawAll();
 document.documentElement.dataset.ready = "yes";

@@ -26,8 +26,8 @@ const isAnnotated = (row) => !row.value.split("*").includes("not annotated");
 
 const columns = [...new Set(data.rows.map((row) => row.column).filter(Boolean))];
 const singles = columns.filter((column) => !column.includes("*"));
-const crosses = columns.filter((column) => column.split("*").length === 2);
 const rowsOf = (column) => data.rows.filter((row) => row.column === column);
+const crosses = columns.filter((column) => column.split("*").length === 2 && rowsOf(column).some(isAnnotated));
 
 // Slices as options, grouped by their column; `kept` says which.
 function sliceOptions(kept) {
@@ -40,3 +40,6 @@ function sliceOptions(kept) {
 // The cells that stand beside every number: interval, frames, objects, sequences.
 const besideNames = (quantity) => ["95 % interval", "frames in the slice", `measured on ${quantity.counted}`, "of sequences"];
 const beside = (row, value, quantity) => [interval(value, quantity), count(row.frames), count(value.objects), count(value.sequences)];
+const sequences = (value) => `${count(value.sequences)} ${value.sequences === 1 ? "sequence" : "sequences"}`;
+// Of a rate how many of how many, of another measure how many objects.
+const measuredOn = (value, counted = "objects") => (value.part === null ? `${count(value.objects)} ${counted}` : `${count(value.part)} of ${count(value.objects)}`);

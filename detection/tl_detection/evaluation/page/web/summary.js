@@ -28,9 +28,6 @@ function summary() {
 // What most readers look for first.
 const usual = () => (quantityOf("ap50") ?? data.quantities[0]).key;
 
-// Of a rate how many of how many, of another measure how many objects.
-const measuredOn = (value, counted = "objects") => (value.part === null ? `${count(value.objects)} ${counted}` : `${count(value.part)} of ${count(value.objects)}`);
-
 function card(quantity) {
   const overall = valueOf(data.rows[0], quantity.key);
   const worst = ranked(quantity.key).find((row) => groupOf(row) === 0);
@@ -38,9 +35,9 @@ function card(quantity) {
   return element("div", { class: "panel card", title: quantity.what },
     element("h3", {}, quantity.label),
     element("span", { class: "big" }, shown(quantity, overall.value) + (data.rows[0].is_small ? " *" : "")),
-    element("small", {}, `${interval(overall, quantity)} · ${measuredOn(overall, quantity.counted)}, ${count(overall.sequences)} sequences`),
+    element("small", {}, `${overall.low === null ? "no interval" : interval(overall, quantity)} · ${measuredOn(overall, quantity.counted)}, ${sequences(overall)}`),
     worst ? element("div", { class: "worst" }, "worst: ", element("strong", {}, `${columnWords(worst.column)} ${sliceWords(worst)}`),
-      ` ${shown(quantity, words.value)} (${interval(words, quantity)}), ${measuredOn(words, quantity.counted)}, ${count(words.sequences)} sequences`) : null);
+      ` ${shown(quantity, words.value)} (${words.low === null ? "no interval" : interval(words, quantity)}), ${measuredOn(words, quantity.counted)}, ${sequences(words)}`) : null);
 }
 
 const SHOWN = 10;
