@@ -10,6 +10,7 @@ import numpy as np
 
 from tl_detection.evaluation.page import facts
 from tl_detection.evaluation.page.data import Gallery, PageData, SliceRow
+from tl_detection.evaluation.page.further import NOTHING_FURTHER, Further
 from tl_detection.evaluation.page.light_sections import matrix_of, size_steps
 from tl_detection.evaluation.page.rows import QUANTITIES, Intervals, slice_row
 from tl_detection.evaluation.page.score_sections import curves_of, error_steps
@@ -53,6 +54,7 @@ def collect_page(
     *,
     title: str,
     gallery: Gallery | None = None,
+    further: Further = NOTHING_FURTHER,
 ) -> PageData:
     """Everything that the page shows.
 
@@ -62,6 +64,7 @@ def collect_page(
         rows: Of `collect_rows`.
         title: Heading.
         gallery: The worst cases; None = not asked for.
+        further: What else was measured.
     """
     report = evaluation.report
     scores = {OVERALL: report.overall, **{item.name: item.scores for item in report.slices}}
@@ -80,7 +83,10 @@ def collect_page(
         matrices={name: matrix for name, item in parts.items() if (matrix := matrix_of(item.lights)) is not None},
         sizes={name: found for name, found in steps.items() if found},
         errors={name: error_steps(item.errors, sequences[name]) for name, item in parts.items()},
-        tables=() if report.changes is None else (facts.changes(report.changes),),
+        tables=(
+            *further.tables(report.overall.ap50),
+            *(() if report.changes is None else (facts.changes(report.changes),)),
+        ),
         gallery=gallery,
         facts=(facts.compared(report), facts.protocol(report)),
         notes=facts.notes(report, rows),

@@ -14,6 +14,7 @@ from tl_datasets.taxonomy import TimeOfDay, Weather
 from tl_detection.evaluation.ground_truth import GroundTruth
 from tl_detection.evaluation.page import facts
 from tl_detection.evaluation.page.data import Facts, SliceRow, Value
+from tl_detection.evaluation.page.further import NOTHING_FURTHER, Further
 from tl_detection.evaluation.page.licences import licence_of_data, licence_of_model
 from tl_detection.evaluation.page.rows import QUANTITIES, is_annotated
 from tl_detection.evaluation.render import NO_VALUE, SMALL_MARK, Table, as_markdown
@@ -35,7 +36,13 @@ _LABELS = (
 
 
 def format_model_card(
-    report: Report, truth: GroundTruth, rows: Sequence[SliceRow], *, title: str, intended_use: str | None = None
+    report: Report,
+    truth: GroundTruth,
+    rows: Sequence[SliceRow],
+    *,
+    title: str,
+    intended_use: str | None = None,
+    further: Further = NOTHING_FURTHER,
 ) -> str:
     """The card.
 
@@ -44,6 +51,7 @@ def format_model_card(
         truth: The frames that were scored.
         rows: All frames first, then the slices.
         title: Name of the model.
+        further: What else was measured.
         intended_use: In the words of its makers; None = a general sentence that says so.
     """
     overall = rows[0]
@@ -62,6 +70,7 @@ def format_model_card(
         as_markdown(_worst(rows)),
         as_markdown(_all(rows)),
         as_markdown(_classes(overall)),
+        *(_further(item) for item in further.tables(report.overall.ap50)),
         "## Limits",
         _bullets(_limits(report, truth, rows)),
         "## How to read this",
@@ -207,6 +216,11 @@ def _limits(report: Report, truth: GroundTruth, rows: Sequence[SliceRow]) -> lis
         "too good."
     )
     return found
+
+
+def _further(item: Facts) -> str:
+    table = as_markdown(Table(title=item.title, header=item.header, rows=item.rows))
+    return "\n\n".join([table, *(_plain(note) for note in item.notes)])
 
 
 def _section(item: Facts) -> str:
