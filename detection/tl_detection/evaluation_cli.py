@@ -45,6 +45,25 @@ def _add_evaluate(commands) -> None:
         metavar="WxH",
         help="of the network, for network_width_px and network_height_px (default: what the detector says)",
     )
+    chosen = parser.add_mutually_exclusive_group()
+    chosen.add_argument(
+        "--operating",
+        action="append",
+        default=[],
+        dest="rules",
+        metavar="RULE",
+        help="score from which a class counts: max_f1 (default), 'precision>=0.95', 'red_as_green<=1/1000', "
+        "'CLASS=RULE'; may be repeated",
+    )
+    chosen.add_argument(
+        "--thresholds", type=Path, metavar="FILE", help="scores chosen before, such as scores_val/thresholds.yaml"
+    )
+    parser.add_argument(
+        "--frame-rate", type=float, metavar="HZ", help="of sequences without capture times, for drives in seconds"
+    )
+    parser.add_argument(
+        "--second-catalog", type=Path, metavar="CATALOG", help="another annotation of the frames: how far both agree"
+    )
     parser.add_argument("--replicates", type=int, default=1000, metavar="N", help="of the bootstrap (default 1000)")
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (default 0)")
     parser.add_argument(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tl_datasets.catalog import Catalog
     from tl_datasets.label_space import LabelSpace
     from tl_detection.detector import Detections
+    from tl_detection.evaluation.label_noise.label_agreement import LabelAgreement
 
 
 def run_evaluate(options: argparse.Namespace) -> int:
@@ -24,10 +25,13 @@ def run_evaluate(options: argparse.Namespace) -> int:
 
     from tl_datasets.catalog import Catalog
     from tl_datasets.network_size import InputSize
-    from tl_detection.evaluation.all_intervals import with_intervals
     from tl_detection.evaluation.catalog_changes import changes_since
+    from tl_detection.evaluation.complete import complete
     from tl_detection.evaluation.conditions import check_columns
     from tl_detection.evaluation.evaluation_folder import EvaluationFolder, write_evaluation
+    from tl_detection.evaluation.ground_truth import means_stop_and_go
+    from tl_detection.evaluation.operating.rules import rules_of_classes
+    from tl_detection.evaluation.page.further import Further
     from tl_detection.evaluation.page.write import write_documents
     from tl_detection.evaluation.report import evaluate_whole, format_console
     from tl_detection.evaluation.results import CatalogPart
@@ -37,9 +41,9 @@ def run_evaluate(options: argparse.Namespace) -> int:
         rules_of_report,
         warning_of,
     )
-    from tl_detection.evaluation.slice_analyses import analyse_slices
     from tl_detection.evaluation.slice_columns import require_input_size
     from tl_detection.evaluation.slices import parse_slice
+    from tl_detection.thresholds import scores_for
 
     previous = None if options.previous is None else EvaluationFolder.open(options.previous)
     whole = Catalog.open(options.catalog)
@@ -59,6 +63,11 @@ def run_evaluate(options: argparse.Namespace) -> int:
     size = options.input_size or description.get("input")
     input_size = None if size is None else InputSize.parse(size)
     require_input_size(asked, input_size, "--by and --slice")
+    rules_of_classes(options.rules, label_space.names, *means_stop_and_go(label_space))
+    operating_scores = scores_from = None
+    if options.thresholds is not None:
+        operating_scores = scores_for(options.thresholds, label_space.names, description)
+        scores_from = f"of {options.thresholds.name}"
     if previous is not None:
         differences = require_same_rules(
             (f"{options.previous}", rules_of_report(previous.report, frames=False)),
@@ -75,22 +84,34 @@ def run_evaluate(options: argparse.Namespace) -> int:
         by=by,
         expressions=options.slices,
         input_size=input_size,
+        rules=options.rules,
+        operating_scores=operating_scores,
         model=description,
     )
     drawn = {"replicates": options.replicates, "seed": options.seed}
     with progress("analyse", "slices") as show:
-        analyses = analyse_slices(evaluation, **drawn, progress=show)
+        evaluation, analyses = complete(
+            evaluation,
+            **drawn,
+            rules=options.rules,
+            scores_from=scores_from,
+            input_size=input_size,
+            frame_rate_hz=options.frame_rate,
+            progress=show,
+        )
     report = replace(
-        analyses.put_into(with_intervals(evaluation, **drawn)),
+        evaluation.report,
         catalog=CatalogPart(path=str(options.catalog), split=options.split, where=options.where),
+        agreement=_agreement(options, catalog, label_space, by),
         changes=None if previous is None else changes_since(previous, evaluation, **drawn),
     )
+    evaluation = replace(evaluation, report=report)
     print(format_console(report))
     if options.out is not None:
-        write_evaluation(report, evaluation.matched.ground_truth, catalog, label_space, detections, options.out)
+        write_evaluation(evaluation, analyses.answers, catalog, label_space, detections, options.out, **drawn)
         with progress("gallery", "images") as show:
             write_documents(
-                replace(evaluation, report=report),
+                evaluation,
                 analyses,
                 catalog,
                 options.out,
@@ -98,10 +119,34 @@ def run_evaluate(options: argparse.Namespace) -> int:
                 html=options.html,
                 cases_per_kind=options.gallery,
                 intended_use=options.intended_use,
+                further=Further(
+                    drives=report.drives, agreement=report.agreement, operating_points=report.operating_points
+                ),
                 progress=show,
             )
         print(f"{options.out}")
     return 0
+
+
+def _agreement(
+    options: argparse.Namespace, catalog: Catalog, label_space: LabelSpace, by: Sequence[str]
+) -> LabelAgreement | None:
+    """How far --second-catalog agrees with the catalog; None where there is none."""
+    from tl_datasets.catalog import Catalog
+    from tl_detection.evaluation.label_noise.label_agreement import label_agreement
+    from tl_detection.evaluation.slice_columns import is_of_frames
+
+    if options.second_catalog is None:
+        return None
+    return label_agreement(
+        catalog,
+        Catalog.open(options.second_catalog),
+        label_space,
+        by=[word for word in by if is_of_frames(word.split("*"))],
+        whole=Catalog.open(options.catalog),
+        replicates=options.replicates,
+        seed=options.seed,
+    )
 
 
 def run_compare(options: argparse.Namespace) -> int:

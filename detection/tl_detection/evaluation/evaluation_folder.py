@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from tl_datasets.catalog import Catalog, write_table
@@ -13,11 +14,15 @@ from tl_datasets.errors import DataError
 from tl_datasets.label_space import LabelSpace
 from tl_detection.detector import Detections
 from tl_detection.evaluation.frame_table import FRAME_TABLE_SCHEMA, frame_table
-from tl_detection.evaluation.ground_truth import GroundTruth
+from tl_detection.evaluation.lights.answers import Answers
+from tl_detection.evaluation.operating.thresholds_out import thresholds_of_points
 from tl_detection.evaluation.predictions import read_predictions, write_predictions
-from tl_detection.evaluation.report import write_report
+from tl_detection.evaluation.replicates import draw_replicates, sequence_numbers
+from tl_detection.evaluation.report import Evaluation, write_report
 from tl_detection.evaluation.report_file import read_report
-from tl_detection.evaluation.results import FRAMES_FILE, PREDICTIONS_FILE, Report
+from tl_detection.evaluation.results import FRAMES_FILE, PREDICTIONS_FILE, THRESHOLDS_FILE, Report
+from tl_detection.evaluation.selection import Selection
+from tl_detection.thresholds import write_thresholds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,26 +83,45 @@ class EvaluationFolder:
 
 
 def write_evaluation(
-    report: Report,
-    truth: GroundTruth,
+    evaluation: Evaluation,
+    answers: Answers,
     catalog: Catalog,
     label_space: LabelSpace,
     detections: Sequence[Detections],
     out: Path,
+    *,
+    replicates: int,
+    seed: int,
 ) -> None:
-    """Write report, predictions and frames into a folder; each file appears whole.
+    """Write report, predictions, frames and thresholds into a folder; each file appears whole.
 
     Args:
-        report: The scores.
-        truth: What was scored.
+        evaluation: What was scored; its report is complete.
+        answers: At its operating scores.
         catalog: The frames that were given, those that cannot be scored among them.
         label_space: The classes.
         detections: One per frame of `catalog`.
         out: Made where it is missing.
+        replicates: Of the intervals in the thresholds file.
+        seed: Of their draw.
 
     Raises:
         DataError: The folder cannot be made or written to.
     """
+    report, matched = evaluation.report, evaluation.matched
+    truth = matched.ground_truth
     write_report(report, out)
     write_predictions(out / PREDICTIONS_FILE, catalog, label_space, detections)
     write_table(frame_table(truth), out / FRAMES_FILE)
+    if report.operating_points:
+        thresholds = thresholds_of_points(
+            report.operating_points,
+            matched,
+            answers.overlaps,
+            Selection.of_frames(matched, np.ones(len(truth), np.bool_)),
+            draw_replicates(sequence_numbers(truth), replicates=replicates, seed=seed),
+            catalog_fingerprint=report.catalog_fingerprint,
+            label_space_fingerprint=report.label_space_fingerprint,
+            model=report.model,
+        )
+        write_thresholds(thresholds, out / THRESHOLDS_FILE)

@@ -94,10 +94,11 @@ def ground_truth_from_catalog(catalog: Catalog, label_space: LabelSpace) -> Grou
     class_id, is_ignored = label_space.assign(annotations)
     not_dropped = class_id != DROP
     counts = np.bincount(box_frame[box_keep][not_dropped], minlength=len(catalog))[rows]
+    means_stop, means_go = means_stop_and_go(label_space)
     return GroundTruth(
         names=label_space.names,
-        means_stop=_means(label_space, {State.RED, State.RED_YELLOW}),
-        means_go=_means(label_space, {State.GREEN}),
+        means_stop=means_stop,
+        means_go=means_go,
         states=tuple(tuple(str(word) for word in rule.state or () if word) for rule in label_space.classes.values()),
         frame_ids=tuple(frames["frame_id"].to_list()),
         frames=frames,
@@ -111,6 +112,11 @@ def ground_truth_from_catalog(catalog: Catalog, label_space: LabelSpace) -> Grou
         frames_unlabelled=int(is_unlabelled.sum()),
         frames_partial=int(is_partial.sum()),
     )
+
+
+def means_stop_and_go(label_space: LabelSpace) -> tuple[tuple[bool, ...], tuple[bool, ...]]:
+    """Per class, true where all its states mean stop (red, red_yellow); and where they mean go (green)."""
+    return _means(label_space, {State.RED, State.RED_YELLOW}), _means(label_space, {State.GREEN})
 
 
 def _means(label_space: LabelSpace, states: set[State]) -> tuple[bool, ...]:

@@ -22,6 +22,7 @@ from tl_detection.detector import Detections, Detector
 from tl_detection.evaluation.conditions import Slice, slices_by
 from tl_detection.evaluation.ground_truth import GroundTruth, ground_truth_from_catalog
 from tl_detection.evaluation.matching import Matched, match
+from tl_detection.evaluation.operating.scores import scores_by_rules
 from tl_detection.evaluation.protocol import COCO, CocoProtocol
 from tl_detection.evaluation.render import format_console, format_markdown
 from tl_detection.evaluation.replicates import sequence_numbers
@@ -86,6 +87,8 @@ def evaluate_whole(
     by: Sequence[str] = CONDITIONS,
     expressions: Sequence[str] = (),
     input_size: InputSize | None = None,
+    rules: Sequence[str] = (),
+    operating_scores: Sequence[float] | None = None,
     model: Mapping[str, str] | None = None,
     protocol: CocoProtocol = COCO,
     progress: Progress | None = None,
@@ -101,13 +104,17 @@ def evaluate_whole(
         by: Columns to slice by (see `slices_by`).
         expressions: Further slices, such as `night & width_px < 12` (see `slice_by_expression`).
         input_size: Of the network, for slices by size in its pixels.
+        rules: By which the score of each class is chosen from which a detection counts (see `operating.rules`); empty =
+            where F1 is best. A class whose rule no score meets takes that, too, and is named in a warning.
+        operating_scores: These scores, per class, instead of a rule, such as those of a vehicle.
         model: What made the detections; None = what the detector says of itself.
         protocol: The rules.
         progress: Called after each batch of images.
         batch_size: Images handed to the detector at a time.
 
     Raises:
-        UsageError: A column to slice by is unknown, an expression cannot be read, or two slices have one name.
+        UsageError: A column to slice by is unknown, a rule or expression cannot be read, or two slices have one
+                name.
         DataError: No frame can be scored, or the detections do not fit the frames or classes.
         ImageError: An image cannot be read, or has another size than the catalog says.
     """
@@ -118,7 +125,9 @@ def evaluate_whole(
     check_slice_names(slices)
     detections = _detections_of(source, catalog, truth, progress, batch_size)
     matched = match(truth, detections, protocol)
-    overall = score(matched)
+    if rules:
+        operating_scores = scores_by_rules(matched, rules)
+    overall = score(matched, None, operating_scores)
     sequence = sequence_numbers(truth)
     if not overall.objects:
         logger.warning("%d frames hold no object of the label space: there is no score, only phantoms", len(truth))

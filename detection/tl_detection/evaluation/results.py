@@ -7,15 +7,22 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from tl_detection.evaluation.analyses import Analyses
+from tl_detection.evaluation.drives.drive_scores import DriveScores
 from tl_detection.evaluation.intervals import Interval
+from tl_detection.evaluation.label_noise.label_agreement import LabelAgreement
+from tl_detection.evaluation.operating.choice import OperatingPoint
 from tl_detection.evaluation.protocol import CocoProtocol
 from tl_detection.evaluation.scores import Scores
+from tl_detection.evaluation.size_curve import SizeCurve
 
 REPORT_VERSION = 2
 # Names of the files that a later comparison needs, beside each other in the folder of an evaluation.
 REPORT_FILE = "report.json"
 PREDICTIONS_FILE = "predictions.json"
 FRAMES_FILE = "frames.parquet"
+THRESHOLDS_FILE = "thresholds.yaml"
+# How operating scores come about where nothing else is asked for.
+BEST_F1 = "where F1 is best on these frames"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +148,12 @@ class Report:
         frames_partial: Frames left out because a category of the label space was not labelled in them.
         software: Versions of what computed this.
         analyses: As those of a slice, of all frames.
+        operating_from: How the scores came about from which detections count.
+        operating_points: What the rule of each class chose on these frames; empty where the scores were given, or
+            nothing but scores was measured.
+        size_curves: Scores over the size of the lights: in the image and, where its size is known, in the network.
+        drives: What drives show of the lights; None where it was not measured.
+        agreement: How far a second annotation of the frames agrees; None where there is none.
         changes: What has changed since another evaluation; None where none was named.
     """
 
@@ -161,6 +174,11 @@ class Report:
     intervals: Mapping[str, Interval] = field(default_factory=dict)
     interval_method: IntervalMethod | None = None
     analyses: Analyses | None = None
+    operating_from: str = BEST_F1
+    operating_points: tuple[OperatingPoint, ...] = ()
+    size_curves: tuple[SizeCurve, ...] = ()
+    drives: DriveScores | None = None
+    agreement: LabelAgreement | None = None
     changes: CatalogChanges | None = None
 
     def to_dict(self) -> dict[str, Any]:
