@@ -218,7 +218,7 @@ def _scores_of(evaluation: Evaluation, item: Slice) -> Scores:
     return score(evaluation.matched, item.frame_mask, evaluation.report.overall.operating_scores)
 
 
-def value_in(scores: Scores, name: ScoreName, class_id: int | None) -> float | None:
+def value_in(scores: Scores, name: str, class_id: int | None) -> float | None:
     """A score of a set of frames: of a class, or of all (None); None where there is none."""
     if name == "red_as_green":
         counts = scores.red_as_green

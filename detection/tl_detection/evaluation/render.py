@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tl_detection.evaluation.conditions import NOT_ANNOTATED
+from tl_detection.evaluation.intervals import Interval
 from tl_detection.evaluation.protocol import UNBOUNDED_PX2, AreaRange
+from tl_detection.evaluation.readings import value_in
 from tl_detection.evaluation.results import CatalogChanges, Report, SliceScores
 from tl_detection.evaluation.scores import ClassScores, Scores
 from tl_detection.evaluation.value_text import NO_VALUE, interval_of_text, value_text
@@ -16,6 +18,7 @@ from tl_detection.evaluation.value_text import NO_VALUE, interval_of_text, value
 SMALL_MARK = "*"
 
 _NOTE_WIDTH = 110
+_HEADS = {"precision": "precision", "recall": "recall"}
 
 Column = tuple[str, Callable[[Any], str]]
 
@@ -75,7 +78,7 @@ def _notes(report: Report) -> list[str]:
         "values of rows with other classes do not compare. The overall row is not the mean of the others.",
         "phantoms/frame: detections of classes that have no object in the row, which AP cannot see. "
         "red as green: objects that mean stop whose best-scored detection says green, of all such objects. "
-        "Both, and precision, recall and F1, count detections from the score at which F1 is best on all frames.",
+        f"Both, and precision, recall and F1, count detections from the operating scores: {report.operating_from}.",
     ]
     silent = [
         name for name in report.by if {item.value for item in report.slices if item.column == name} == {NOT_ANNOTATED}
@@ -101,9 +104,26 @@ def _notes(report: Report) -> list[str]:
     return notes
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Row:
+    """What a row of conditions speaks of: all frames, or a slice."""
+
+    scores: Scores
+    sequences: int
+    intervals: Mapping[str, Interval]
+
+
 def _rows(report: Report) -> list[tuple[str, Scores]]:
     marked = [(item.name + (SMALL_MARK if item.is_small else ""), item.scores) for item in report.slices]
     return [("overall", report.overall), *marked]
+
+
+def _whole_rows(report: Report) -> list[tuple[str, _Row]]:
+    parts = [(report.sequences, report.intervals), *((item.sequences, item.intervals) for item in report.slices)]
+    return [
+        (name, _Row(scores=scores, sequences=sequences, intervals=intervals))
+        for (name, scores), (sequences, intervals) in zip(_rows(report), parts, strict=True)
+    ]
 
 
 def _table(title: str, first: str, rows: Sequence[tuple[str, Any]], columns: Sequence[Column]) -> Table:
@@ -116,19 +136,25 @@ def _table(title: str, first: str, rows: Sequence[tuple[str, Any]], columns: Seq
 
 def _conditions(report: Report, *, brief: bool) -> Table:
     n_classes = len(report.class_names)
+    measures = ("ap", "ap50") if brief else ("ap", "ap50", "ap75", "ar1", "ar10", "ar100", "precision", "recall", "f1")
     columns: list[Column] = [
-        ("frames", lambda item: str(item.frames)),
-        ("objects", lambda item: str(item.objects)),
-        ("classes", lambda item: f"{item.classes_present}/{n_classes}"),
-        ("AP", lambda item: _share(item.ap)),
-        ("AP50", lambda item: _share(item.ap50)),
-        ("AP75", lambda item: _share(item.ap75)),
-        *([] if brief else [("AR1", lambda item: _share(item.ar1)), ("AR10", lambda item: _share(item.ar10))]),
-        ("AR100", lambda item: _share(item.ar100)),
-        ("phantoms/frame", lambda item: _share(item.phantoms_per_frame)),
-        ("red as green", _red_as_green),
+        ("frames", lambda row: str(row.scores.frames)),
+        ("objects", lambda row: str(row.scores.objects)),
+        ("sequences", lambda row: str(row.sequences)),
+        ("classes", lambda row: f"{row.scores.classes_present}/{n_classes}"),
+        *((_HEADS.get(name, name.upper()), lambda row, name=name: _measure(row, name)) for name in measures),
+        ("phantoms/frame", lambda row: _measure(row, "phantoms_per_frame")),
+        ("red as green", lambda row: _red_as_green(row.scores)),
     ]
-    return _table("By condition", "condition", _rows(report), columns)
+    title = "By condition" + (" (95 % interval)" if report.interval_method is not None else "")
+    return _table(title, "condition", _whole_rows(report), columns)
+
+
+def _measure(row: _Row, name: str) -> str:
+    """A mean over the classes, and its interval where there is one."""
+    value = _share(value_in(row.scores, name, None))
+    found = row.intervals.get(name)
+    return value if found is None else f"{value} ({interval_of_text(found)})"
 
 
 def _sizes(report: Report) -> Table:

@@ -120,7 +120,7 @@ def test_tables_show_a_dash_where_there_is_no_value(drawn, lights):
     lines = format_console(report).splitlines()
     rows = {line.split("  ")[0]: line.split() for line in reversed(lines)}  # the first table that has the row
     assert rows["yellow"][1:5] == ["0", "-", "-", "-"]
-    assert rows["time_of_day=night*"][1:6] == ["1", "1", "1/4", "0.000", "0.000"]
+    assert rows["time_of_day=night*"][1:7] == ["1", "1", "1", "1/4", "0.000", "0.000"]
     assert rows["time_of_day=night*"][-3:] == ["1", "of", "1"]
     text = "\n".join(lines)
     assert "nan" not in text.lower() and "None" not in text and "-1" not in text
