@@ -1,8 +1,9 @@
 """`PredictionColumns`: what a JSON file of predictions says, as columns.
 
-A file is decoded in pieces straight into typed records, which takes half a second and some ten megabytes per million
-boxes beside the columns. Where a piece does not fit the types, the whole file is read once more value by value, which
-finds the place and says what is wrong with it.
+A large file of the usual form is read in one pass over its bytes (`prediction_scan`): a quarter of a second per million
+boxes. Any other is decoded in pieces into typed records, a second per million boxes and some megabytes beside the
+columns. Where a piece does not fit the types, the whole file is read once more value by value, which finds the place
+and says what is wrong with it.
 """
 
 from __future__ import annotations
@@ -125,6 +126,23 @@ def _fast(path: Path | str, text: bytes) -> tuple[PredictionColumns, list[Any]]:
         for name in _TABLES:
             if getattr(file, name) is not msgspec.UNSET:
                 tables[name] = _rows_of(path, {name: msgspec.json.decode(getattr(file, name))}, name)
+    if len(annotations) > 2 * _PIECE:
+        from tl_detection.evaluation.prediction_scan import scan
+
+        scanned = scan(annotations)
+        if scanned is not None:
+            image, category, xywh, score, own_ids = scanned
+            image_ids, image = _numbered(image)
+            category_ids, category = _numbered(category)
+            return PredictionColumns(
+                image=image,
+                image_ids=image_ids,
+                category=category,
+                category_ids=category_ids,
+                xywh=xywh,
+                score=score,
+                tables=tables,
+            ), [own_ids]
     image_numbers, category_numbers = _Numbers(), _Numbers()
     parts: list[tuple[Any, ...]] = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 4)), np.zeros(0))]
     ids: list[Any] = []
@@ -153,6 +171,18 @@ def _fast(path: Path | str, text: bytes) -> tuple[PredictionColumns, list[Any]]:
         score=score,
         tables=tables,
     ), ids
+
+
+def _numbered(ids: IntArray) -> tuple[tuple[int, ...], IntArray]:
+    """Each id once, and the number of each prediction's."""
+    lowest, span = int(ids.min(initial=0)), int(ids.max(initial=0)) - int(ids.min(initial=0)) + 1
+    if span > 4 * len(ids):
+        found, number = np.unique(ids, return_inverse=True)
+        return tuple(found.tolist()), number
+    # Ids that lie close together need no sorting.
+    occurs = np.zeros(span, np.bool_)
+    occurs[ids - lowest] = True
+    return tuple((np.flatnonzero(occurs) + lowest).tolist()), (np.cumsum(occurs) - 1)[ids - lowest]
 
 
 def _pieces(text: memoryview) -> Iterator[bytes | memoryview]:
@@ -222,14 +252,17 @@ def _check_ids(path: Path | str, ids: list[Any]) -> None:
 
 
 def _check_values(path: Path | str, columns: PredictionColumns) -> None:
-    wrong = ~(np.abs(columns.xywh) <= LARGEST_PX).all(axis=1) | (columns.xywh[:, 2:] < 0).any(axis=1)
-    if wrong.any():
+    xywh, score = columns.xywh, columns.score
+    # What is no number fails every comparison.
+    if not (
+        xywh.max(initial=0) <= LARGEST_PX and xywh.min(initial=0) >= -LARGEST_PX and xywh[:, 2:].min(initial=0) >= 0
+    ):
+        wrong = ~(np.abs(xywh) <= LARGEST_PX).all(axis=1) | (xywh[:, 2:] < 0).any(axis=1)
         index = int(np.argmax(wrong))
-        _checked_box(path, index, columns.xywh[index].tolist())
-    wrong = ~((columns.score >= 0) & (columns.score <= 1))
-    if wrong.any():
-        index = int(np.argmax(wrong))
-        _checked_score(path, index, columns.score[index].item())
+        _checked_box(path, index, xywh[index].tolist())
+    if not (score.min(initial=0) >= 0 and score.max(initial=0) <= 1):
+        index = int(np.argmax(~((score >= 0) & (score <= 1))))
+        _checked_score(path, index, score[index].item())
 
 
 def _bytes_of(path: Path | str) -> bytes:

@@ -57,32 +57,40 @@ class FrameLookup:
         return self.found[image_id]
 
     def _look_up(self, index: int, image_id: int | str) -> int:
-        where = f"prediction {index}: image_id {short(image_id)}"
         image = (self.images or {}).get(image_id)
-        if image is None:
-            if isinstance(image_id, int):
-                known = "is not among the images" if self.images is not None else "is a number, and no images define it"
-                raise AnnotationError(
-                    self.path, f"{where} {known}; expected a frame id as text, or a COCO file with that image (--coco)"
-                )
+        if image is not None:
+            names = [image[key] for key in ("frame_id", "file_name") if isinstance(image.get(key), str)]
+        elif isinstance(image_id, str):
             names = [image_id]
         else:
-            names = [image[key] for key in ("frame_id", "file_name") if isinstance(image.get(key), str)]
-            where += f" ({', '.join(names)})"
+            known = "is not among the images" if self.images is not None else "is a number, and no images define it"
+            raise AnnotationError(
+                self.path,
+                f"prediction {index}: image_id {short(image_id)} {known}; expected a frame id as text, or a COCO file "
+                "with that image (--coco)",
+            )
         for name in names:
-            for level, part in _LEVELS.items():
+            for level in _LEVELS:
                 rows = self._rows(level, name)
-                if len(rows) > 1:
-                    raise AnnotationError(
-                        self.path,
-                        f"{where}: {len(rows)} frames are named '{part(name)}'; expected a whole frame id or path",
-                    )
-                if rows:
+                if len(rows) == 1:
                     return rows[0]
-        raise AnnotationError(
-            self.path,
-            f"{where}: no such frame in the catalog; expected ids such as '{next(iter(self.frames['frame_id']), '')}'",
+                if rows:
+                    raise self._fault(
+                        index,
+                        image_id,
+                        names if image is not None else [],
+                        f"{len(rows)} frames are named '{_LEVELS[level](name)}'; expected a whole frame id or path",
+                    )
+        raise self._fault(
+            index,
+            image_id,
+            names if image is not None else [],
+            f"no such frame in the catalog; expected ids such as '{next(iter(self.frames['frame_id']), '')}'",
         )
+
+    def _fault(self, index: int, image_id: int | str, names: Sequence[str], fault: str) -> AnnotationError:
+        listed = f" ({', '.join(names)})" if names else ""
+        return AnnotationError(self.path, f"prediction {index}: image_id {short(image_id)}{listed}: {fault}")
 
 
 class ClassLookup:

@@ -112,6 +112,8 @@ def read_parquet_columns(path: Path | str) -> PredictionColumns:
 
 
 def _numbered(column: pl.Series) -> tuple[tuple[str, ...], np.ndarray]:
-    """The values, each once, and the number of each row's."""
-    number = column.rank("dense").to_numpy().astype(np.int64) - 1
-    return tuple(column.unique().sort().to_list()), number
+    """The values, each once, in the order in which they come first, and the number of each row's."""
+    values = column.unique(maintain_order=True)
+    numbers = values.to_frame().with_row_index("number")
+    number = column.to_frame().join(numbers, on=column.name, how="left", maintain_order="left")["number"]
+    return tuple(values.to_list()), number.to_numpy().astype(np.int64)
