@@ -105,7 +105,7 @@ def test_a_second_annotation_stands_beside_the_score(drives, changed):
     frames[0] = changed(frames[0], annotations=(changed(red, state=State.GREEN), green))
     second = drives.save(frames)
     report = read_report(drives.evaluate("a", "--second-catalog", str(second)))
-    assert report.agreement.overall.states.agree.part == 83
+    assert report.agreement.overall.states.same.part == 83
     assert [item.name for item in report.agreement.slices][:2] == ["weather=clear", "weather=rainy"]
 
 
