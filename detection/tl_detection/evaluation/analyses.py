@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tl_detection.evaluation.calibration import FLOOR_SCORE, N_BINS, Calibration, measure_calibration
-from tl_detection.evaluation.error_split.kinds import ErrorKinds, tell_kinds
+from tl_detection.evaluation.error_split.kinds import ErrorKinds, order_by_score, tell_kinds
 from tl_detection.evaluation.error_split.split import ErrorSplit, split_errors
 from tl_detection.evaluation.lights.answers import Answers, is_at_work, read_answers
 from tl_detection.evaluation.lights.scores import LightScores, score_lights
@@ -77,14 +77,14 @@ def prepare(
     Raises:
         ValueError: There are not as many operating scores as classes, or the edges do not ascend.
     """
-    overlaps = measure_overlaps(matched)
+    overlaps, order = measure_overlaps(matched), order_by_score(matched)
     return Prepared(
         matched=matched,
         overlaps=overlaps,
         answers=read_answers(matched, overlaps, operating_scores),
         traits=read_traits(matched.ground_truth, height_edges_px),
-        kinds=tell_kinds(matched, overlaps),
-        kinds_at_work=tell_kinds(matched, overlaps, is_at_work(matched, operating_scores)),
+        kinds=tell_kinds(matched, overlaps, order),
+        kinds_at_work=tell_kinds(matched, overlaps, order, is_at_work(matched, operating_scores)),
     )
 
 

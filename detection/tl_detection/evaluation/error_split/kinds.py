@@ -49,7 +49,7 @@ class ErrorKinds:
         kind: (D,) `ErrorKind` of each detection; -1 of one that is right or ignored.
         about: (D,) the object that a localisation or classification error is about; -1 of other kinds.
         mends: (D,) true where mending would make it find that object; false where it would go away.
-        order: (D,) place of each detection among all by descending score, whatever the order of the input.
+        order: (D,) as `order_by_score` gives it.
         is_found: (N,) objects that a detection found.
         is_missed: (N,) objects of which nothing at all speaks.
     """
@@ -62,12 +62,24 @@ class ErrorKinds:
     is_missed: BoolArray
 
 
-def tell_kinds(matched: Matched, overlaps: Overlaps, is_at_work: BoolArray | None = None) -> ErrorKinds:
+def order_by_score(matched: Matched) -> IntArray:
+    """(D,) place of each detection among all by descending score, whatever the order of the input."""
+    frame_rank = matched.ground_truth.frame_rank[matched.frame_index]
+    order = np.empty(len(matched), np.int64)
+    by_score = np.lexsort((matched.class_id, *matched.xyxy.T[::-1], frame_rank, -matched.score))
+    order[by_score] = np.arange(len(matched))
+    return order
+
+
+def tell_kinds(
+    matched: Matched, overlaps: Overlaps, order: IntArray, is_at_work: BoolArray | None = None
+) -> ErrorKinds:
     """Tell what is wrong with each detection.
 
     Args:
         matched: Records of all frames.
         overlaps: Of these records.
+        order: Of `order_by_score`.
         is_at_work: (D,) the detections that there are, such as those above their operating scores; None = all.
     """
     truth = matched.ground_truth
@@ -86,9 +98,6 @@ def tell_kinds(matched: Matched, overlaps: Overlaps, is_at_work: BoolArray | Non
     about = np.full(len(kind), -1, np.int64)
     about[kind == ErrorKind.LOCALISATION] = overlaps.own_object[kind == ErrorKind.LOCALISATION]
     about[kind == ErrorKind.CLASSIFICATION] = overlaps.other_object[kind == ErrorKind.CLASSIFICATION]
-    order = np.empty(len(kind), np.int64)
-    frame_rank = truth.frame_rank[matched.frame_index]
-    order[np.lexsort((matched.class_id, *matched.xyxy.T[::-1], frame_rank, -matched.score))] = np.arange(len(kind))
 
     is_found, is_spoken_of = np.zeros((2, len(truth.class_id)), np.bool_)
     is_found[matched.object_index[overlaps.is_right & exists]] = True

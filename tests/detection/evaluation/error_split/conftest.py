@@ -13,7 +13,7 @@ from tl_datasets.frame import Annotation, Frame
 from tl_datasets.label_space import LabelSpace, Rule
 from tl_datasets.taxonomy import State
 from tl_detection.detector import Detections
-from tl_detection.evaluation.error_split.kinds import tell_kinds
+from tl_detection.evaluation.error_split.kinds import order_by_score, tell_kinds
 from tl_detection.evaluation.error_split.split import ErrorSplit, split_errors
 from tl_detection.evaluation.ground_truth import GroundTruth, ground_truth_from_catalog
 from tl_detection.evaluation.lights.answers import is_at_work
@@ -36,15 +36,15 @@ def split() -> Callable[..., ErrorSplit]:
         select: Callable[..., Selection] | None = None,
     ) -> ErrorSplit:
         matched = match(truth, detections)
-        overlaps = measure_overlaps(matched)
+        overlaps, order = measure_overlaps(matched), order_by_score(matched)
         whole = Selection.of_frames(matched, np.ones(len(truth), np.bool_))
         selection = whole if select is None else select(matched, whole)
         return split_errors(
             matched,
             tell_outcomes(matched, overlaps, selection),
             selection,
-            tell_kinds(matched, overlaps),
-            tell_kinds(matched, overlaps, is_at_work(matched, operating_scores)),
+            tell_kinds(matched, overlaps, order),
+            tell_kinds(matched, overlaps, order, is_at_work(matched, operating_scores)),
         )
 
     return run
