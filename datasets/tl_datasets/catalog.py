@@ -21,7 +21,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tl_datasets.errors import DataError, ImageError, show
-from tl_datasets.expressions import parse_expression
+from tl_datasets.expressions import parse_filter
 from tl_datasets.frame import Annotation, Frame
 from tl_datasets.images import resolve_inside, write_whole
 from tl_datasets.new_folder import new_folder
@@ -264,10 +264,12 @@ class Catalog:
             expression: A polars expression over the frames table, or its text (see `expressions`).
 
         Raises:
-            UsageError: The text does not parse or names an unknown column.
+            UsageError: The text does not parse, names an unknown column, or a word that its column cannot hold.
         """
         if isinstance(expression, str):
-            expression = parse_expression(expression, FRAME_SCHEMA)
+            known = {name: tuple(words) for name, words in _FRAME_WORDS.items()}
+            parts = {"split": ("train", "val", "test")}
+            expression = parse_filter(expression, FRAME_SCHEMA, known, words=known | parts).expression()
         try:
             frames = self.frames.filter(expression)
         except pl.exceptions.PolarsError as error:

@@ -160,7 +160,7 @@ def test_hashes_that_arrive_while_reading_are_kept(make_frame):
 def test_filter_by_text_and_by_expression(make_catalog, make_frame):
     rain = make_frame("rain", (State.RED, State.GREEN), weather=Weather.RAINY)
     catalog = make_catalog(make_frame("none"), rain, make_frame("clear", weather=Weather.CLEAR))
-    for expression in ('weather == "rainy"', pl.col("weather") == "rainy"):
+    for expression in ('weather == "rainy"', "rainy & width_px > 0", pl.col("weather") == "rainy"):
         kept = catalog.filter(expression)
         assert list(kept.iter_frames()) == [rain]
     # A missing value is neither rainy nor not rainy.
@@ -169,10 +169,14 @@ def test_filter_by_text_and_by_expression(make_catalog, make_frame):
 
 def test_filter_faults(make_catalog, make_frame):
     catalog = make_catalog(make_frame("a"))
-    with pytest.raises(UsageError, match="no column 'wheather'"):
+    with pytest.raises(UsageError, match=r"no column or word 'wheather'; .* did you mean 'weather'"):
         catalog.filter('wheather == "rainy"')
-    with pytest.raises(DataError, match="cannot be applied"):
+    with pytest.raises(UsageError, match=r"'width_px' \(a number\) cannot be compared"):
         catalog.filter('width_px == "rainy"')
+    with pytest.raises(UsageError, match="weather is never 'rany'; did you mean 'rainy'"):
+        catalog.filter("weather == rany")
+    with pytest.raises(DataError, match="cannot be applied"):
+        catalog.filter(pl.col("width_px") == "rainy")
 
 
 def test_repeated_frame_id(make_catalog, make_frame):

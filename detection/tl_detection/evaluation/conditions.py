@@ -14,9 +14,9 @@ import polars as pl
 from tl_datasets.errors import UsageError
 from tl_datasets.expressions import near_word, parse_filter
 from tl_datasets.network_size import InputSize
-from tl_detection.evaluation.ground_truth import GroundTruth
+from tl_detection.evaluation.ground_truth import SLICE_COLUMNS, GroundTruth
 from tl_detection.evaluation.pairs import BoolArray
-from tl_detection.evaluation.size_bins import SizeBin, bins_of
+from tl_detection.evaluation.size_bins import SizeBins, bins_of
 from tl_detection.evaluation.slice_columns import (
     COLUMN_TYPES,
     FRAME_TYPES,
@@ -35,14 +35,8 @@ __all__ = ["NOT_ANNOTATED", "Slice", "check_columns", "slices_by"]
 NOT_ANNOTATED = "not annotated"
 # Every frame or box has its own value of these, so an expression is the way to choose by them.
 _OWN_VALUES = frozenset({"frame_id", "path", "content_hash", "timestamp_ns", "x1", "y1", "x2", "y2"})
-BY_COLUMNS = (
-    *("weather", "scene", "time_of_day", "source", "split", "sequence"),
-    *(
-        name
-        for name in COLUMN_TYPES
-        if name not in {"weather", "scene", "time_of_day", "source", "split", "sequence", *_OWN_VALUES}
-    ),
-)
+# What drives are usually told apart by comes first in messages.
+BY_COLUMNS = (*SLICE_COLUMNS, *(name for name in COLUMN_TYPES if name not in {*SLICE_COLUMNS, *_OWN_VALUES}))
 
 
 def slices_by(ground_truth: GroundTruth, by: Sequence[str], *, input_size: InputSize | None = None) -> list[Slice]:
@@ -135,7 +129,7 @@ def _frame_masks(truth: GroundTruth, parts: list[str]) -> dict[tuple[Any, ...], 
     return {row[1:]: which == row[0] for row in keys.rows()}
 
 
-def _text(part: str, value: Any, bins: dict[str, SizeBin]) -> str:
+def _text(part: str, value: Any, bins: dict[str, SizeBins]) -> str:
     return bins[part].text(value) if part in bins else f"{part} == {value!r}"
 
 

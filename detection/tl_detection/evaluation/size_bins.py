@@ -15,7 +15,7 @@ COCO_EDGES_PX2 = (32.0**2, 96.0**2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SizeBin:
+class SizeBins:
     """How one column is cut: below the first edge, between two, from the last on; the lower edge belongs to a range.
 
     Attributes:
@@ -51,6 +51,6 @@ class SizeBin:
         return f"{self.column} >= {low!r}" if high is None else f"{low!r} <= {self.column} < {high!r}"
 
 
-def bins_of(column: str) -> SizeBin:
+def bins_of(column: str) -> SizeBins:
     """How a column of sizes is cut: as lights are, areas as COCO does."""
-    return SizeBin(column=column, edges=COCO_EDGES_PX2 if column == "area_px2" else LIGHT_EDGES_PX)
+    return SizeBins(column=column, edges=COCO_EDGES_PX2 if column == "area_px2" else LIGHT_EDGES_PX)

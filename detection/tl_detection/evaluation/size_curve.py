@@ -21,7 +21,7 @@ from tl_detection.evaluation.rates import Rate, Share, measure_rates
 from tl_detection.evaluation.replicates import Replicates, sequence_numbers
 from tl_detection.evaluation.scores import score
 from tl_detection.evaluation.selection import Selection
-from tl_detection.evaluation.size_bins import SizeBin, bins_of
+from tl_detection.evaluation.size_bins import SizeBins, bins_of
 from tl_detection.evaluation.slice_columns import columns_of_detections, columns_of_objects
 from tl_detection.evaluation.slices import count_slice
 from tl_detection.evaluation.stop_lights import is_stop_object
@@ -97,7 +97,7 @@ def measure_size_curve(
     Raises:
         UsageError: The size of the network's input is needed and not known.
     """
-    bins = bins_of(column) if edges is None else SizeBin(column=column, edges=edges)
+    bins = bins_of(column) if edges is None else SizeBins(column=column, edges=edges)
     matched = answers.matched
     truth = matched.ground_truth
     of_objects = _numbers(columns_of_objects(truth, [column], input_size), bins)
@@ -114,12 +114,12 @@ def measure_size_curve(
     return SizeCurve(column=column, input_size=None if input_size is None else str(input_size), bins=tuple(parts))
 
 
-def _numbers(table: pl.DataFrame, bins: SizeBin) -> IntArray:
+def _numbers(table: pl.DataFrame, bins: SizeBins) -> IntArray:
     return table.select(bins.number(bins.column).alias("bin"))["bin"].to_numpy().astype(np.int64)
 
 
 def _score(
-    answers: Answers, part: Selection, replicates: Replicates, sequence_number: IntArray, bins: SizeBin, number: int
+    answers: Answers, part: Selection, replicates: Replicates, sequence_number: IntArray, bins: SizeBins, number: int
 ) -> SizeScores:
     truth, protocol = answers.matched.ground_truth, answers.matched.protocol
     counts = count_slice(truth, part, least_objects=protocol.small_slice_objects, sequence_number=sequence_number)

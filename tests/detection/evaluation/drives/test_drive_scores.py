@@ -13,9 +13,11 @@ from tl_datasets.frame import Annotation, Frame
 from tl_datasets.label_space import LabelSpace, Rule
 from tl_datasets.network_size import InputSize
 from tl_datasets.taxonomy import State, Weather
+from tl_detection.evaluation.analyses import prepare
 from tl_detection.evaluation.drives.drive_scores import find_lamps, measure_drives
 from tl_detection.evaluation.drives.track_results import STABLE_FRAMES
 from tl_detection.evaluation.ground_truth import ground_truth_from_catalog
+from tl_detection.evaluation.matching import match
 from tl_detection.evaluation.replicates import draw_replicates, sequence_numbers
 from tl_detection.evaluation.selection import Selection
 
@@ -309,3 +311,27 @@ def test_intervals_are_over_sequences(judge):
     few = judge(frames[:20], said)
     assert (few.seen_height_px.low, few.flicker_per_minute.low) == (None, None)
     json.dumps(dataclasses.asdict(scores), allow_nan=False)
+
+
+def test_what_detections_say_of_a_lamp_is_judged(catalog_of, lights, detections_of):
+    """From detections: red found, green on it, a faint one, a red beside it, nothing, red again."""
+    frames = drive(["RRRRRR"], times=[index * TENTH_NS for index in range(6)])
+    boxes = [frame.annotations[0].xyxy for frame in frames]
+    away = (500, 500, 520, 540)
+    found = [
+        [(*boxes[0], 0.9, 0)],
+        [(*boxes[1], 0.8, 2), (*boxes[1], 0.7, 0)],
+        [(*boxes[2], 0.1, 0)],
+        [(*away, 0.9, 0)],
+        [],
+        [(*boxes[5], 0.9, 0)],
+    ]
+    truth = ground_truth_from_catalog(catalog_of(frames), lights)
+    matched = match(truth, [detections_of(rows) for rows in found])
+    answers = prepare(matched, [0.5] * 4).answers
+    selection = Selection.of_frames(matched, np.ones(6, np.bool_))
+    scores = measure_drives(truth, find_lamps(truth), answers.said, selection, draw_replicates(sequence_numbers(truth)))
+    (lamp,) = scores.lamps
+    assert (lamp.flicker, lamp.flicker_at, lamp.dropouts) == (2, ("drive-1", "drive-5"), 1)
+    assert (lamp.longest_loss_frames, lamp.longest_loss_s) == (3, pytest.approx(0.3))
+    assert (lamp.seen_height_px, lamp.right_height_px, lamp.stable_frames) == (10, 10, None)
