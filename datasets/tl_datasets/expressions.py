@@ -41,6 +41,8 @@ _SPELLINGS = {"&": " and ", "|": " or ", "~": " not "}
 _EXAMPLE = 'weather == "rainy" and width_px > 8'
 # A difference below this is no misspelling.
 _NEAR = 0.6
+# Of a text in a message; a longer one is cut.
+_SHOWN = 120
 
 Kind = Literal["text", "number", "truth"]
 
@@ -99,7 +101,7 @@ def parse_filter(
         UsageError: The text does not parse, names a column or word that does not exist, uses a word that several
             columns know, compares what cannot be compared, or uses something else than a filter.
     """
-    where = f"{what} '{text}'"
+    where = f"{what} '{text if len(text) <= _SHOWN else text[: _SHOWN - 3] + '...'}'"
     try:
         tree = ast.parse(_respelt(text), mode="eval").body
         closed = vocabularies or {}
@@ -178,6 +180,12 @@ class _Reader:
                     )
                 return self._term(ast.Constant(value=name), column)
             case ast.Name(id=name):
+                owners = [owner for owner, words in self.words.items() if name in words]
+                if owners:
+                    raise UsageError(
+                        f"{self.where}: '{name}' alone means {owners[0]} == \"{name}\"; let it stand alone, or compare "
+                        f"{owners[0]} with it"
+                    )
                 raise self._no_column(name)
             case ast.Constant(value=str() as word) if column is not None and column in self.vocabularies:
                 known = self.vocabularies[column]
@@ -272,6 +280,8 @@ def _respelt(text: str) -> str:
     at = 0
     try:
         for token in tokenize.generate_tokens(io.StringIO(line).readline):
+            if token.type == tokenize.COMMENT:
+                raise SyntaxError("what follows # would be left out")
             if token.type == tokenize.OP and token.string in _SPELLINGS:
                 parts += [line[at : token.start[1]], _SPELLINGS[token.string]]
                 at = token.end[1]
@@ -336,10 +346,13 @@ def _convert(node: ast.expr) -> Any:
 
 
 def _compare(left: Any, operator: ast.cmpop, right: Any) -> pl.Expr:
+    if left is None and isinstance(operator, ast.Eq | ast.NotEq | ast.Is | ast.IsNot):
+        left, right = right, left
     if not isinstance(left, pl.Expr):
         left = pl.lit(left)
     if isinstance(right, list):
-        found = left.is_in(right)
+        # One by one: polars' own `is_in` refuses whole numbers in a column of others.
+        found = pl.any_horizontal([_compare(left, ast.Eq(), item) for item in right]) if right else pl.lit(False)
         return ~found if isinstance(operator, ast.NotIn) else found
     if right is None and isinstance(operator, ast.Eq | ast.Is):
         return left.is_null()

@@ -36,6 +36,14 @@ TABLE = pl.DataFrame(
         ("width_px / height_px > 1.5", [1, 2, 3]),
         ("width_px - 100 == 540", [0]),
         ("width_px == -640", []),
+        ("width_px in [640, 1280.5, 1920]", [0, 3]),
+        ("width_px / 2 in [320, 640]", [0, 1, 2]),
+        ("weather in ['rainy', None]", [0, 2]),
+        ("weather not in ['rainy', None]", [1, 3]),
+        ("weather in []", []),
+        ("weather not in []", [0, 1, 2, 3]),
+        ("None == weather", [2]),
+        ("'rainy' == weather", [0]),
     ],
 )
 def test_filter(text, rows):
@@ -56,6 +64,8 @@ def test_filter(text, rows):
         ("lambda: 1", "not part of a filter"),
         ("width_px ** 99999 > 1", "not part of a filter"),
         ("", "filter ''"),
+        ("ok # and width_px > 3", "what follows # would be left out"),
+        (" and ".join(["weathr == 'rainy'"] * 30), r"filter 'weathr .*\.\.\.': no column"),
     ],
 )
 def test_what_is_no_filter_is_refused(text, message):
@@ -141,6 +151,7 @@ def test_what_may_be_true_is_what_some_value_makes_true():
         ("ok > 3", "cannot be compared"),
         ("width_px == [1]", "a list is asked for with 'in'"),
         ("-weather > 1", "is no number"),
+        ("rainy == True", "'rainy' alone means weather == \"rainy\"; let it stand alone, or compare weather with it"),
     ],
 )
 def test_what_words_and_types_refuse(text, message):
