@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from itertools import permutations
+from typing import Any, Literal
 
 from tl_datasets.errors import DataError, UsageError
 from tl_detection.evaluation.intervals import Interval, ScoreName
 from tl_detection.evaluation.measures import Measure, no_such
+from tl_detection.evaluation.rates import Rate, none_bound
 from tl_detection.evaluation.readings import value_in
 from tl_detection.evaluation.results import Report, SliceScores
 from tl_detection.evaluation.scores import Scores
 
 EVERYWHERE = "all frames"
+_SHARES: tuple[ScoreName, ...] = ("recall", "red_as_green")
 _SIZES = ("small", "medium", "large")
 
 
@@ -61,6 +64,68 @@ def reported_values(report: Report, measure: Measure, slice_name: str | None = N
     ]
 
 
+def reported_rate(
+    report: Report, path: str, bound: Literal["lower", "upper"] | None = None, slice_name: str | None = None
+) -> ReportedValue:
+    """A rate of the analyses of a report.
+
+    Args:
+        report: What `tl evaluate` wrote.
+        path: Its place below `analyses`, such as "lights.missed.by_size.8-12"; an entry of a list by its name.
+        bound: The bound of its interval instead of its value.
+        slice_name: The slice by its name in the report; None = all frames.
+
+    Raises:
+        DataError: The report has no analyses, no such slice, or no rate in that place.
+    """
+    place = report if slice_name is None else _find(report, [slice_name])
+    if place.analyses is None:
+        raise DataError(f"{path}: the report has no analyses; score with: tl evaluate")
+    rate = _rate_at(place.analyses, path)
+    found = None
+    if rate.low is not None and rate.high is not None and report.interval_method is not None:
+        method = report.interval_method
+        found = Interval(
+            low=rate.low, high=rate.high, level=method.level, sequences=rate.sequences, replicates=method.replicates
+        )
+    scores = place.overall if isinstance(place, Report) else place.scores
+    return ReportedValue(
+        value={None: rate.value, "lower": rate.low, "upper": rate.high}[bound],
+        interval=found,
+        where=slice_name or EVERYWHERE,
+        frames=scores.frames,
+        objects=rate.whole,
+        sequences=rate.sequences,
+    )
+
+
+def _rate_at(analyses: Any, path: str) -> Rate:
+    found, rest = analyses, path
+    while rest:
+        known = _parts(found)
+        # A name may hold a dot; the longest that fits is meant.
+        fitting = [name for name in known if rest == name or rest.startswith(f"{name}.")]
+        if not fitting:
+            try:
+                raise no_such(path, "part", rest.partition(".")[0], list(known))
+            except UsageError as error:
+                raise DataError(f"the report's analyses: {error}") from error
+        name = max(fitting, key=len)
+        found, rest = known[name], rest[len(name) + 1 :]
+    inner = _parts(found).get("rate")
+    found = inner if isinstance(inner, Rate) and not isinstance(found, Rate) else found
+    if not isinstance(found, Rate):
+        raise DataError(f"{path}: no rate in the report's analyses; it has {', '.join(_parts(found)) or 'no parts'}")
+    return found
+
+
+def _parts(found: Any) -> Mapping[str, Any]:
+    """The fields of a result, or the entries of a list by their names."""
+    if isinstance(found, tuple | list):
+        return {item.name: item for item in found if hasattr(item, "name")}
+    return {item.name: getattr(found, item.name) for item in fields(found)} if is_dataclass(found) else {}
+
+
 def _value(
     report: Report,
     measure: Measure,
@@ -72,6 +137,8 @@ def _value(
 ) -> ReportedValue:
     value = value_in(scores, measure.name, class_id)
     found = intervals.get(str(Measure(name=measure.name, class_name=measure.class_name)))
+    if found is not None and measure.name in _SHARES:
+        found = _with_width(found)
     if found is not None:
         sequences = found.sequences
     elif value is not None and report.interval_method is not None:
@@ -86,6 +153,18 @@ def _value(
         objects=objects_measured(scores, measure.name, class_id),
         sequences=sequences,
     )
+
+
+def _with_width(found: Interval) -> Interval:
+    """The interval of a share of which nothing, or all, was counted: drawn again it is the same, however few there are.
+
+    Its bound is then that of a rate, see `rates.none_bound`.
+    """
+    if found.low == found.high == 0:
+        return replace(found, high=none_bound(found.sequences, found.level))
+    if found.low == found.high == 1:
+        return replace(found, low=1 - none_bound(found.sequences, found.level))
+    return found
 
 
 def objects_measured(scores: Scores, name: ScoreName, class_id: int | None) -> int:

@@ -10,7 +10,7 @@ from tl_datasets.errors import DataError, UsageError
 from tl_detection.evaluation.gate.rules import GateRules, Rule, TooSmall
 from tl_detection.evaluation.intervals import Interval
 from tl_detection.evaluation.measures import Measure
-from tl_detection.evaluation.report_values import ReportedValue, reported_values
+from tl_detection.evaluation.report_values import ReportedValue, reported_rate, reported_values
 from tl_detection.evaluation.results import Report
 from tl_detection.evaluation.value_text import value_text
 
@@ -140,11 +140,16 @@ def _read(report: Report, rule: Rule, rules: GateRules, place: str) -> _Read:
     Raises:
         DataError: There is none, and it is not for want of objects or sequences.
     """
-    measure = Measure.parse(rule.measure)
+    measure = None if rule.measure is None else Measure.parse(rule.measure)
+    if measure is not None:
+        items = reported_values(report, measure, rule.slice)
+    else:
+        items = [reported_rate(report, rule.rate or "", rule.bound, rule.slice)]
+    asks_bound = rule.bound is not None or (measure is not None and measure.bound is not None)
     min_objects = rules.min_objects if rule.min_objects is None else rule.min_objects
     min_sequences = rules.min_sequences if rule.min_sequences is None else rule.min_sequences
     judged, small, texts = [], [], []
-    for item in reported_values(report, measure, rule.slice):
+    for item in items:
         too_few = [
             f"{number} {what}, {least} asked for"
             for number, what, least in (
@@ -154,23 +159,25 @@ def _read(report: Report, rule: Rule, rules: GateRules, place: str) -> _Read:
             if number < least
         ]
         least_sequences = 0 if report.interval_method is None else report.interval_method.least_sequences
-        if not too_few and measure.bound is not None and item.value is None and item.sequences < least_sequences:
+        if not too_few and asks_bound and item.value is None and item.sequences < least_sequences:
             too_few = [f"fewer than {least_sequences} sequences, which an interval needs"]
         if too_few:
             small.append(item)
             texts.append(f"{place}{item.where} ({'; '.join(too_few)})")
         elif item.value is not None:
             judged.append(item)
-        elif not measure.worst_over:
-            raise DataError(f"{place}{measure}: the report has no value{_why(measure)}")
+        elif measure is None or not measure.worst_over:
+            raise DataError(f"{place}{measure or rule.rate}: the report has no value{_why(measure)}")
     if not judged and not small:
         raise DataError(f"{place}{measure}: the report has no value in any slice{_why(measure)}")
-    worst = min if measure.higher_is_better else max
+    worst = min if measure is None or measure.higher_is_better else max
     chosen = worst(judged, key=lambda item: item.value or 0.0) if judged else None
     return _Read(judged=chosen, shown=chosen or small[0], too_small=tuple(texts))
 
 
-def _why(measure: Measure) -> str:
+def _why(measure: Measure | None) -> str:
+    if measure is None:
+        return ""
     if measure.name == "phantoms_per_frame":
         return " (phantoms are detections of classes without an object, and here every class has objects)"
     if measure.name == "red_as_green":

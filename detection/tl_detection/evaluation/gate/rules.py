@@ -33,7 +33,10 @@ class Rule(BaseModel):
     """One limit on one number.
 
     Attributes:
-        measure: The number, see `measures`.
+        measure: The number, see `measures`; or else `rate` is given.
+        rate: A rate of the report's analyses by its dotted place, such as `lights.phantoms.overall.rate` or
+            `lights.missed.by_size.8-12`; an entry of a list by its name.
+        bound: Of a rate: the bound of its interval that is meant; None = the rate itself. A measure names its own.
         slice: Name of the slice as it stands in the report, for one that no measure's `@` names, such as an
             expression; None = as the measure says.
         name: What the rule is called in every summary; None = its own words.
@@ -48,7 +51,9 @@ class Rule(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    measure: str
+    measure: str | None = None
+    rate: str | None = Field(default=None, min_length=1)
+    bound: Literal["lower", "upper"] | None = None
     slice: str | None = None
     name: str | None = Field(default=None, min_length=1)
     at_least: Limit | None = None
@@ -61,7 +66,9 @@ class Rule(BaseModel):
 
     @field_validator("measure")
     @classmethod
-    def _is_a_measure(cls, text: str) -> str:
+    def _is_a_measure(cls, text: str | None) -> str | None:
+        if text is None:
+            raise ValueError("found nothing; expected a measure such as ap50")
         try:
             return str(Measure.parse(text))
         except UsageError as error:
@@ -73,7 +80,13 @@ class Rule(BaseModel):
         if len(given) != 1:
             found = ", ".join(given) or "none"
             raise ValueError(f"found {found}; expected exactly one of {', '.join(LIMIT_KINDS)}")
+        if (self.measure is None) == (self.rate is None):
+            raise ValueError(f"found {'both' if self.measure else 'none'} of measure and rate; expected one of them")
+        if self.measure is None:
+            return self
         measure = Measure.parse(self.measure)
+        if self.bound is not None:
+            raise ValueError(f"bound: is of a rate; of a measure write {measure.name}_{self.bound}")
         fitting = "drop_at_most" if measure.higher_is_better else "rise_at_most"
         if given[0] in ("drop_at_most", "rise_at_most") and given[0] != fitting:
             better = "more" if measure.higher_is_better else "less"
@@ -99,7 +112,9 @@ class Rule(BaseModel):
 
     def __str__(self) -> str:
         place = "" if self.slice is None else f" in {self.slice}"
-        return f"{self.measure}{place} {self.limit_kind.replace('_', ' ')} {self.limit:g}"
+        number = self.measure or self.rate
+        bound = "" if self.bound is None else f" ({self.bound} bound)"
+        return f"{number}{bound}{place} {self.limit_kind.replace('_', ' ')} {self.limit:g}"
 
 
 class GateRules(BaseModel):

@@ -65,6 +65,13 @@ def gate(tmp_path):
         ("{measure: ap50@worst(weather), at_least: 0.99, min_objects: 31, if_too_small: warn}", 1, ["weather=clear"]),
         ("{measure: ap50@worst(weather), at_least: 0.5, min_objects: 31}", 1, ["weather=rainy (30 objects"]),
         ("{measure: ap50@worst(weather), at_least: 0.5, min_objects: 31, if_too_small: pass}", 0, ["passed"]),
+        # In 7 sequences nothing went wrong: 1 - 0.025^(1/7) = 0.410 cannot be excluded.
+        ("{measure: recall_lower:red@time_of_day=daytime, at_least: 0.58}", 0, ["0.590 to 1.000"]),
+        ("{measure: recall_lower:red@time_of_day=daytime, at_least: 0.6}", 1, ["0.590 in", "less than 0.6"]),
+        ("{measure: red_as_green_upper@time_of_day=daytime, at_most: 0.42}", 0, ["0.000 to 0.410"]),
+        ("{measure: red_as_green_upper@time_of_day=daytime, at_most: 0.4}", 1, ["0.410 in", "more than 0.4"]),
+        ("{rate: lights.missed, bound: upper, slice: time_of_day=daytime, at_most: 0.4}", 1, ["0.410 in"]),
+        ("{measure: red_as_green@time_of_day=daytime, at_most: 0}", 0, ["0.000"]),
         # Missing.
         ("{measure: ap50@scene=tunnel, at_least: 0.5, if_too_small: pass}", 1, ["no slice scene=tunnel"]),
         ("{measure: ap50@worst(scene), at_least: 0.5, if_too_small: pass}", 1, ["no slices by scene", "--by weather,"]),
@@ -72,6 +79,17 @@ def gate(tmp_path):
         ("{measure: recall:rde, at_least: 0.5, if_too_small: pass}", 1, ["no class 'rde'", "'red'"]),
         ("{measure: phantoms_per_frame, at_most: 1, if_too_small: pass}", 1, ["no value", "every class has objects"]),
         ("{measure: ap_large, at_least: 0.5, if_too_small: pass}", 0, ["not judged", "0 objects"]),
+        # Rates of the analyses.
+        ("{rate: lights.red_as_green.rate, at_most: 0.03}", 0, ["0.024", "42"]),
+        ("{rate: lights.red_as_green, at_most: 0.02}", 1, ["0.024 in all frames, is more than 0.02"]),
+        ("{rate: lights.red_as_green, bound: upper, at_most: 0.03}", 1, ["upper bound", "more than 0.03"]),
+        ("{rate: lights.missed.by_class.red, slice: time_of_day=night, at_most: 0.1}", 0, ["0.095", "21"]),
+        ("{rate: lights.missed.by_class.red, slice: time_of_day=night, at_most: 0.09}", 1, ["0.095"]),
+        ("{rate: lights.phantoms.overall.rate, at_most: 0, if_too_small: pass}", 0, ["0.000"]),
+        ("{rate: lights.missed.by_class.rde, at_most: 1}", 1, ["no part 'rde'", "'red'"]),
+        ("{rate: lights.mised.rate, at_most: 1}", 1, ["no part 'mised'", "'missed'"]),
+        ("{rate: lights.missed.by_class, at_most: 1}", 1, ["no rate", "red, green"]),
+        ("{rate: lights.missed, slice: weather=foggy, at_most: 1}", 1, ["no slice weather=foggy"]),
     ],
 )
 def test_a_rule_is_judged(scored, gate, capsys, rule, code, words):
@@ -145,6 +163,10 @@ def test_a_baseline_of_other_frames_needs_a_word(shared_drives, scored, gate, tm
         ("rules: [{measure: ap50@weather=rainy, slice: x, at_least: 1}]", ["rules.0", "names a slice already"]),
         ("if_too_small: ignore\nrules: [{measure: ap50, at_least: 1}]", ["if_too_small", "'fail', 'warn' or 'pass'"]),
         ("min_objects: -1\nrules: [{measure: x, at_least: 1}]", ["min_objects", "rules.0.measure"]),
+        ("rules: [{at_most: 1}]", ["rules.0", "none of measure and rate"]),
+        ("rules: [{measure: null, at_most: 1}]", ["rules.0.measure", "expected a measure"]),
+        ("rules: [{measure: ap, rate: x, at_most: 1}]", ["rules.0", "both of measure and rate"]),
+        ("rules: [{measure: ap, bound: lower, at_most: 1}]", ["rules.0", "write ap_lower"]),
         ("rules: [{measure: ap50", ["rules.yaml"]),
     ],
 )
