@@ -198,6 +198,8 @@ def _notes(comparison: Comparison) -> list[str]:
         "there. "
         f"Corrected p: Holm's correction within each kind of table, of all detectors compared ({counts}); ask first "
         "what is asked of all frames, and take the slices as a search.",
+        "Operating scores stay as they are in every replicate, though they were chosen on these frames: p of precision "
+        "is too small for that.",
         f"No interval and no p of fewer than {method.least_sequences} sequences. Each detector counts from its own "
         "operating scores; gained and lost: objects found at IoU 0.5 by one of the two only.",
     ]

@@ -7,6 +7,11 @@ sequences are few: with two equal detectors p was below 0.05 in 16 % of 2,000 dr
 and 7 % of 20, by the rule used here in 7 %, 6 % and 6 %; and it cannot fall below 2 / (replicates + 1), of which
 nothing is left after a correction for a hundred tests.
 
+Measured through the whole comparison, on 300 drawn data sets each of 8, 20 and 60 sequences and two equal detectors: p
+was below 0.05 in 4 % to 6 % for AP, AP50, recall and F1, and some corrected p of all frames in 1 % to 4 %. For
+precision it was in 5 %, 10 % and 11 %: an operating score is chosen on the same frames, and how much it would move
+from data set to data set is not in the replicates.
+
 Holm's correction (Scandinavian Journal of Statistics 6, 1979): the chance that any p of the family falls below a level
 by mere chance stays below that level.
 """
