@@ -203,10 +203,12 @@ def _places(
 
 
 def _find(report: Report, names: list[str]) -> SliceScores:
-    for item in report.slices:
+    changes = report.changes
+    parts = [] if changes is None else [part for part in (changes.old, changes.new) if part is not None]
+    for item in (*report.slices, *parts):
         if item.name in names:
             return item
-    known = [item.name for item in report.slices]
+    known = [item.name for item in (*report.slices, *parts)]
     try:
         raise no_such(names[0], "slice", names[0], known)
     except UsageError as error:

@@ -18,6 +18,7 @@ from tl_detection.evaluation.compare.changes import FrameChange, is_at_work, obj
 from tl_detection.evaluation.compare.comparison import Comparison
 from tl_detection.evaluation.compare.differences import Scored
 from tl_detection.evaluation.compare.inputs import Compared
+from tl_detection.evaluation.compare.render import Picture
 from tl_detection.evaluation.pairs import FloatArray
 from tl_detection.evaluation.protocol import OPERATING_IOU
 
@@ -34,7 +35,7 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 def draw_pictures(
     comparison: Comparison, compared: Compared, folder: Path, n_frames: int
-) -> Mapping[tuple[str, str], Sequence[Path]]:
+) -> Mapping[tuple[str, str], Sequence[Picture]]:
     """Draw the worst and the best frames of each detector beside the first one.
 
     Args:
@@ -44,10 +45,10 @@ def draw_pictures(
         n_frames: Of each kind at most.
 
     Returns:
-        (letter, "worse" or "better") -> pictures relative to the folder. A frame whose image cannot be read has none,
+        (letter, "worse" or "better") -> pictures. A frame whose image cannot be read has none,
         and is named in a warning.
     """
-    drawn: dict[tuple[str, str], list[Path]] = {}
+    drawn: dict[tuple[str, str], list[Picture]] = {}
     rows = {frame_id: row for row, frame_id in enumerate(compared.truth.frame_ids)}
     for change, other in zip(comparison.changes, compared.scored[1:], strict=True):
         for kind, frames in (("worse", change.worse), ("better", change.better)):
@@ -58,9 +59,10 @@ def draw_pictures(
                 except ImageError as error:
                     logger.warning("no picture of frame %s: %s", frame.frame_id, error)
                     continue
+                text = "; ".join(_caption(frame, other.letter, compared.scored[0].letter))
                 (folder / "pictures").mkdir(exist_ok=True)
                 write_rgb(folder / path, picture)
-                drawn.setdefault((other.letter, kind), []).append(path)
+                drawn.setdefault((other.letter, kind), []).append(Picture(path=path, text=text))
     return drawn
 
 

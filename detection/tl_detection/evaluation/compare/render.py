@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tl_detection.evaluation.compare.changes import Changes, FrameChange
@@ -20,6 +21,14 @@ _BRIEF = ("ap50", "recall", "red_as_green")
 _FRAMES_SHOWN = 10
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """A picture of a frame, relative to the page, and what it shows."""
+
+    path: Path
+    text: str
+
+
 def format_console(comparison: Comparison) -> str:
     """The comparison as text: all frames, classes, slices in brief, what was gained and lost, and how to read it."""
     parts = [_alarm(comparison), _about(comparison)]
@@ -29,12 +38,12 @@ def format_console(comparison: Comparison) -> str:
     return "\n\n".join(part for part in [*parts, "\n".join(notes), *_verdicts(comparison)] if part) + "\n"
 
 
-def format_markdown(comparison: Comparison, pictures: Mapping[tuple[str, str], Sequence[Path]]) -> str:
+def format_markdown(comparison: Comparison, pictures: Mapping[tuple[str, str], Sequence[Picture]]) -> str:
     """The comparison as Markdown.
 
     Args:
         comparison: What to show.
-        pictures: (letter, "worse" or "better") -> pictures of these frames, relative to the page.
+        pictures: (letter, "worse" or "better") -> pictures of these frames.
     """
     alarm = _alarm(comparison)
     parts = ["# Comparison", "\n".join(f"> {line}" for line in alarm.splitlines()), *_verdicts(comparison)]
@@ -46,7 +55,7 @@ def format_markdown(comparison: Comparison, pictures: Mapping[tuple[str, str], S
             shown = pictures.get((change.second, kind), ())
             if shown:
                 parts.append(f"## {title} in {change.second} than in {change.first}: the first {len(shown)} frames")
-                parts += [f"![{path.stem}]({path.as_posix()})" for path in shown]
+                parts += [f"![{_in_brackets(each.text)}]({each.path.as_posix()})" for each in shown]
     parts += ["## How to read this", "\n".join(f"- {note}" for note in _notes(comparison))]
     parts += ["## What was compared", "\n".join(f"- {fact}" for fact in _facts(comparison))]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -223,6 +232,10 @@ def _facts(comparison: Comparison) -> list[str]:
         facts.append(f"catalog: `{', '.join([part.path, *chosen])}` (`{comparison.catalog_fingerprint}`)")
     facts.append(f"label space: {', '.join(comparison.class_names)} (`{comparison.label_space_fingerprint}`)")
     return facts
+
+
+def _in_brackets(text: str) -> str:
+    return text.replace("[", "(").replace("]", ")").replace("\n", " ")
 
 
 def _model_words(model: Mapping[str, str]) -> str:

@@ -38,7 +38,7 @@ class Rule(BaseModel):
             `lights.missed.by_size.8-12`; an entry of a list by its name.
         bound: Of a rate: the bound of its interval that is meant; None = the rate itself. A measure names its own.
         slice: Name of the slice as it stands in the report, for one that no measure's `@` names, such as an
-            expression; None = as the measure says.
+            expression, or `new frames` of a report with `--previous`; None = as the measure says.
         name: What the rule is called in every summary; None = its own words.
         at_least: The number must not be less.
         at_most: The number must not be more.

@@ -119,7 +119,8 @@ def test_pictures_show_the_frames_side_by_side(first, second, tmp_path):
     names = sorted(path.name for path in (out / "pictures").iterdir())
     assert names == ["B_better_01.png", "B_better_02.png", "B_worse_01.png", "B_worse_02.png", "B_worse_03.png"]
     markdown = (out / "compare.md").read_text()
-    assert all(f"(pictures/{name})" in markdown for name in names)
+    assert all(f"](pictures/{name})" in markdown for name in names)
+    assert "![drive05_2, sequence drive05, clear, night; 1 new red as green, 1 lost, wrong: 0 in A, 1 in B]" in markdown
     picture = cv2.imread(str(out / "pictures" / "B_worse_01.png"))[:, :, ::-1].astype(int)
     left, right = picture[:, : picture.shape[1] // 2], picture[:, picture.shape[1] // 2 :]
 

@@ -74,6 +74,11 @@ def test_says_what_is_new_since_the_evaluation_before(drives, drive_frames, chan
     assert changes.old.scores.classes[0].recall == 1
     assert changes.new.scores.classes[0].recall == pytest.approx(10 / 12)
     assert changes.new.intervals["recall:red"].low < 10 / 12
+    rules = drives.folder / "rules.yaml"
+    rules.write_text("min_objects: 1\nrules: [{measure: recall:red, slice: new frames, at_least: 0.83}]")
+    assert main(["gate", str(out), "--rules", str(rules)]) == 0
+    rules.write_text("min_objects: 1\nrules: [{measure: recall:red, slice: new frames, at_least: 0.84}]")
+    assert main(["gate", str(out), "--rules", str(rules)]) == 1
     for text in (capsys.readouterr().out, (out / "report.md").read_text()):
         assert "frames: 12 added, 3 removed, 3 with other labels or conditions" in " ".join(text.split())
         assert "new frames" in text
