@@ -98,6 +98,7 @@ def _tables(comparison: Comparison, *, brief: bool) -> list[Table]:
                 for item in own
                 if item.family == family and (family == "all frames" or not brief or _is_brief(item))
             ]
+            shown = [item for item in shown if item.first_value is not None or item.second_value is not None]
             if shown:
                 tables.append(_table(f"{change.second} against {change.first}: {family}", shown))
     return tables
@@ -108,12 +109,12 @@ def _is_brief(item: Difference) -> bool:
 
 
 def _table(title: str, items: Sequence[Difference]) -> Table:
-    first, second = (items[0].first, items[0].second) if items else ("A", "B")
+    first, second = items[0].first, items[0].second
     header = ("measure", first, second, "difference", "95 % interval", f"{second} better", "p", "corrected p")
     return Table(
         title=title,
         header=(*header, "frames", "objects", "sequences"),
-        rows=tuple(_row(item) for item in items if item.first_value is not None or item.second_value is not None),
+        rows=tuple(_row(item) for item in items),
     )
 
 

@@ -253,3 +253,30 @@ def test_says_no_in_one_line(first, second, tmp_path, capsys, words, code, messa
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert line.startswith("tl compare: ") and message in line
     assert not (tmp_path / "out").exists()
+
+
+def test_a_detector_that_finds_nothing(shared_drives, first, tmp_path):
+    nothing = shared_drives.evaluate("nothing", missed={frame.frame_id for frame in shared_drives.frames})
+    found = rows(compared(tmp_path, first, nothing, "--pictures", "1"))
+    recall = found["recall", "all frames"]
+    assert recall["second_value"] == 0 and recall["significance"]["probability_better"] == 0
+    assert recall["significance"]["p"] < 0.003
+    precision = found["precision", "all frames"]
+    assert precision["second_value"] is None and precision["difference"] is None and precision["p_holm"] is None
+
+
+def test_frames_without_any_object(shared_drives, changed, tmp_path, capsys):
+    frames = [changed(frame, annotations=()) for frame in shared_drives.frames]
+    catalog = shared_drives.save(frames)
+    empty = [
+        shared_drives.evaluate(name, catalog=catalog, frames=frames, phantoms=phantoms)
+        for name, phantoms in (("quiet", ()), ("loud", {"drive01_0", "drive05_2", "drive08_1"}))
+    ]
+    comparison = compared(tmp_path, *empty)
+    found = rows(comparison)
+    assert {measure for (measure, _), item in found.items() if item["difference"] is not None} == {"phantoms_per_frame"}
+    phantoms = found["phantoms_per_frame", "all frames"]
+    assert (phantoms["objects"], phantoms["frames"]) == (0, 42)
+    assert [item["frame_id"] for item in comparison["changes"][0]["worse"]] == ["drive01_0", "drive05_2", "drive08_1"]
+    assert phantoms["difference"] == pytest.approx(3 / 42)
+    assert "0 objects" in capsys.readouterr().out
