@@ -18,7 +18,7 @@ function conditions() {
     drawn.push(chart(grid, columnWords(column), () => bars(key, overall(), rows.map((row) => [marked(row), row, valueOf(row, key, className)]))));
   }
   const classRows = () => data.class_names.map((name) => [name, data.rows[0], valueOf(data.rows[0], key, name)]);
-  drawn.push(chart(grid, stateTitle(), () => bars(key, valueOf(data.rows[0], key), classRows())));
+  if (!singles.includes("state")) drawn.push(chart(grid, stateTitle(), () => bars(key, valueOf(data.rows[0], key), classRows())));
   made.append(grid);
   if (crosses.length) crossed(() => [key, className], drawn);
 }

@@ -48,7 +48,7 @@ function bySlice(id, title, short, slices, note) {
   const show = (value) => {
     slice = value;
     clear(grid);
-    for (const item of slices[slice]) chart(grid, item.title, () => steps(item));
+    for (const item of slices[slice]) chart(grid, item.title, (width) => steps(item, width));
   };
   made.append(element("p", { class: "soft" }, note), element("div", { class: "controls" }, choice("condition", `${id}-slice`, sliceOptions((row) => row.name in slices), show)), grid);
   show(slice);
@@ -57,15 +57,22 @@ function bySlice(id, title, short, slices, note) {
 const sizes = () => bySlice("sizes", "By size and kind of light", "Sizes", data.sizes, "Whiskers are 95 % intervals over sequences; numbers below the names count objects.");
 const errors = () => bySlice("errors", "What goes wrong", "Errors", data.errors, "Kinds of errors as in TIDE. False positives are all kinds up to background; false negatives all objects that were not found. Numbers below the names count errors.");
 
+// Without the steps before the first and after the last that holds anything.
+function filled(list) {
+  const held = list.map(([, value]) => value.objects > 0);
+  return held.includes(true) ? list.slice(held.indexOf(true), held.lastIndexOf(true) + 1) : list;
+}
+
 // A quantity along a scale, with its intervals: upright where the steps are in order, else lying, for long names.
-function steps({ scale, steps: list, is_ordered: isOrdered, is_count: isCount }) {
+function steps({ scale, steps: all, is_ordered: isOrdered, is_count: isCount }, width) {
+  const list = isOrdered ? filled(all) : all, isNarrow = width < 70 + 52 * list.length;
   const isErrors = scale === "kind of error", values = list.map(([, value]) => value);
   const words = (value) => number(value.value, isCount ? 0 : 3);
   const highest = Math.max(0, ...values.map((value) => value.high ?? value.value ?? 0));
   const places = list.map((_, index) => index), numbers = values.map((value) => value.value);
   const below = (value) => count(isErrors ? value.part : value.objects);
   const names = list.map(([name, value]) => (isOrdered ? `${escaped(name.replace(" px", ""))}<br>${below(value)}` : `${escaped(plain(name))} (${below(value)})`));
-  const along = axis({ tickmode: "array", tickvals: places, ticktext: names, tickangle: 0, showgrid: false, zeroline: false, title: isOrdered ? { text: escaped(scale) } : undefined, range: isOrdered ? [-0.5, places.length - 0.5] : [places.length - 0.5, -0.5] });
+  const along = axis({ tickmode: "array", tickvals: places, ticktext: names, tickangle: 0, tickfont: { size: isOrdered && isNarrow ? 10 : 13 }, showgrid: false, zeroline: false, title: isOrdered ? { text: escaped(scale) } : undefined, range: isOrdered ? [-0.5, places.length - 0.5] : [places.length - 0.5, -0.5] });
   const across = axis({ range: [0, highest <= 1 && !isCount ? Math.min(1.02, Math.max(0.1, 1.15 * highest)) : 1.1 * Math.max(1, highest)], nticks: 6 });
   const trace = {
     x: isOrdered ? places : numbers, y: isOrdered ? numbers : places, hoverinfo: "text", textposition: "none",

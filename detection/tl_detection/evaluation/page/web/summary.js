@@ -1,13 +1,19 @@
 // Conditions from which one may conclude, those that are too small, and frames whose condition nobody annotated.
 const GROUPS = ["", "* too few objects or sequences to conclude from", "condition not annotated"];
-const groupOf = (row) => (isAnnotated(row) ? (row.is_small ? 1 : 0) : 2);
+
+// A measure of few things in a large slice, such as of its three red lights, is as small as a small slice.
+function groupOf(row, key, className = ALL) {
+  if (!isAnnotated(row)) return 2;
+  const isBounded = valueOf(data.rows[0], key, className).low === null || valueOf(row, key, className).low !== null;
+  return row.is_small || !isBounded ? 1 : 0;
+}
 
 // Rows with a value, group by group, the worst first.
 function ranked(key, className = ALL) {
   const sign = quantityOf(key).less_is_better ? -1 : 1;
   return data.rows
     .filter((row) => row.column && valueOf(row, key, className).value !== null)
-    .sort((a, b) => groupOf(a) - groupOf(b) || sign * (valueOf(a, key, className).value - valueOf(b, key, className).value));
+    .sort((a, b) => groupOf(a, key, className) - groupOf(b, key, className) || sign * (valueOf(a, key, className).value - valueOf(b, key, className).value));
 }
 
 function summary() {
@@ -30,7 +36,7 @@ const usual = () => (quantityOf("ap50") ?? data.quantities[0]).key;
 
 function card(quantity) {
   const overall = valueOf(data.rows[0], quantity.key);
-  const worst = ranked(quantity.key).find((row) => groupOf(row) === 0);
+  const worst = ranked(quantity.key).find((row) => groupOf(row, quantity.key) === 0);
   const words = worst && valueOf(worst, quantity.key);
   return element("div", { class: "panel card", title: quantity.what },
     element("h3", {}, quantity.label),
@@ -62,8 +68,8 @@ function ranking(key, className, everything, toggle) {
     [quantity.counted, "number"], ["sequences", "number"], ["classes", "number optional"]];
   const rows = [line(data.rows[0], "overall")];
   listed.forEach((row, index) => {
-    const group = groupOf(row);
-    if (group && (!index || groupOf(listed[index - 1]) !== group))
+    const group = groupOf(row, key, className);
+    if (group && (!index || groupOf(listed[index - 1], key, className) !== group))
       rows.push(element("tr", { class: "divider" }, element("td", { colspan: 8 }, GROUPS[group])));
     rows.push(line(row, group ? "small" : undefined));
   });
