@@ -57,6 +57,23 @@ def test_what_is_small_is_marked(page, drawn):
         assert row.is_small == (row.objects < least or row.values["ap50"].sequences < 5)
 
 
+def test_many_objects_of_few_sequences_are_small(draw_evaluation):
+    evaluation, _ = draw_evaluation(40, per_drive=40, by=("weather",))
+    rows = collect_rows(evaluation, analyse_slices(evaluation, replicates=5))
+    assert rows[0].objects > evaluation.report.protocol.small_slice_objects
+    assert all(row.is_small for row in rows)
+
+
+def test_single_sequences_have_rows_alone(draw_evaluation):
+    evaluation, _ = draw_evaluation(70, per_drive=1, by=("weather", "sequence"))
+    analyses = analyse_slices(evaluation, replicates=5)
+    page = collect_page(evaluation, analyses, collect_rows(evaluation, analyses), title="trial")
+    of_sequences = [row for row in page.rows if row.column == "sequence"]
+    assert len(of_sequences) == 70
+    assert not any(row.classes or row.name in page.curves for row in of_sequences)
+    assert all(row.classes and row.name in page.curves for row in page.rows if row.column == "weather")
+
+
 def test_a_curve_passes_through_its_operating_point(page):
     for name, curves in page.curves.items():
         row = next(row for row in page.rows if row.name == name)
