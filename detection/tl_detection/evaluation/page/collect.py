@@ -72,6 +72,8 @@ def collect_page(
     detailed = _detailed(rows)
     parts = {name: analyses.slices[name] for name in detailed if name in analyses.slices}
     steps = {name: size_steps(item.lights) for name, item in parts.items()}
+    if further.size_curves:
+        steps[OVERALL] = (*further.size_steps(), *steps.get(OVERALL, ()))
     return PageData(
         title=title,
         headline=facts.headline(rows[0], report),

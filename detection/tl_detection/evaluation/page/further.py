@@ -1,4 +1,4 @@
-"""`Further`: what an evaluation may hold beyond slices, as tables of the page and of the model card."""
+"""`Further`: what an evaluation may hold beyond slices, as tables and curves of the page and of the model card."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from tl_detection.evaluation.drives.spread import PerMinute, Spread
 from tl_detection.evaluation.label_noise.box_agreement import Estimate
 from tl_detection.evaluation.label_noise.label_agreement import AgreementScores, LabelAgreement
 from tl_detection.evaluation.operating.choice import OperatingPoint
-from tl_detection.evaluation.page.data import Facts
+from tl_detection.evaluation.page.data import Facts, Steps, Value
+from tl_detection.evaluation.page.light_sections import value_of
 from tl_detection.evaluation.protocol import OPERATING_IOU
 from tl_detection.evaluation.rates import Rate
+from tl_detection.evaluation.size_curve import SizeCurve, SizeScores
 
 NO_VALUE = "-"
 SMALL_MARK = " *"
@@ -27,11 +29,17 @@ class Further:
         drives: What drives show; None = not measured.
         agreement: How far two annotations of these frames agree; None = there is one annotation.
         operating_points: The operating score of every class by a rule; empty = none was chosen by one.
+        size_curves: Scores over the size of the lights; empty = not measured.
     """
 
     drives: DriveScores | None = None
     agreement: LabelAgreement | None = None
     operating_points: tuple[OperatingPoint, ...] = ()
+    size_curves: tuple[SizeCurve, ...] = ()
+
+    def size_steps(self) -> tuple[Steps, ...]:
+        """Recall and AP50 along the size of the lights."""
+        return tuple(steps for curve in self.size_curves for steps in _size_steps(curve))
 
     def tables(self, ap50: float | None) -> tuple[Facts, ...]:
         """The tables of what there is.
@@ -50,6 +58,36 @@ class Further:
 
 
 NOTHING_FURTHER = Further()
+_SIZE_WORDS = {
+    "height_px": "height of the box in px",
+    "network_height_px": "height of the box in px of the network",
+    "width_px": "width of the box in px",
+    "network_width_px": "width of the box in px of the network",
+}
+
+
+def _size_steps(curve: SizeCurve) -> tuple[Steps, ...]:
+    scale = _SIZE_WORDS.get(curve.column, curve.column.replace("_", " "))
+    if curve.input_size is not None and curve.column.startswith("network"):
+        scale += f", {curve.input_size}"
+    where = "height in the network" if curve.column == "network_height_px" else scale.split(" of ")[0]
+    recall = tuple((item.name, value_of(item.recall)) for item in curve.bins)
+    ap50 = tuple((item.name, _ap50(item)) for item in curve.bins)
+    return (
+        Steps(title=f"Recall by {where}", scale=scale, steps=recall, is_ordered=True),
+        Steps(title=f"AP50 by {where}", scale=scale, steps=ap50, is_ordered=True),
+    )
+
+
+def _ap50(item: SizeScores) -> Value:
+    bounds = item.ap50_interval
+    return Value(
+        value=item.ap50,
+        low=None if bounds is None else bounds.low,
+        high=None if bounds is None else bounds.high,
+        objects=item.objects,
+        sequences=item.sequences,
+    )
 
 
 def _drives(drives: DriveScores) -> Facts:

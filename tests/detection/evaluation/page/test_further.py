@@ -14,7 +14,8 @@ from tl_detection.evaluation.page.further import Further
 from tl_detection.evaluation.page.model_card import format_model_card
 from tl_detection.evaluation.replicates import draw_replicates, sequence_numbers
 from tl_detection.evaluation.selection import Selection
-from tl_detection.evaluation.slice_analyses import analyse_slices
+from tl_detection.evaluation.size_curve import measure_size_curve
+from tl_detection.evaluation.slice_analyses import OVERALL, analyse_slices
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +30,7 @@ def further(drawn, lights) -> Further:
     return Further(
         drives=measure_drives(truth, lamps, answers.said, selection, replicates),
         agreement=label_agreement(catalog, catalog, lights, by=["weather"], replicates=20),
+        size_curves=(measure_size_curve(answers, selection, replicates),),
         operating_points=choose_operating_points(matched, answers.overlaps, selection, replicates, [Rule()] * 4),
     )
 
@@ -56,10 +58,14 @@ def test_they_stand_on_the_page_and_in_the_card(drawn, further):
     rows = collect_rows(evaluation, analyses)
     page = collect_page(evaluation, analyses, rows, title="trial", further=further)
     assert page.tables == further.tables(evaluation.report.overall.ap50)
+    assert [item.title for item in page.sizes[OVERALL]][:2] == ["Recall by height", "AP50 by height"]
+    bins = further.size_curves[0].bins
+    assert [value.value for _, value in page.sizes[OVERALL][0].steps] == [item.recall.value for item in bins]
+    assert [value.objects for _, value in page.sizes[OVERALL][1].steps] == [item.objects for item in bins]
     card = format_model_card(evaluation.report, evaluation.matched.ground_truth, rows, title="trial", further=further)
     for item in page.tables:
         assert f"\n## {item.title}\n" in card
 
 
 def test_what_was_not_measured_has_no_table():
-    assert Further().tables(None) == ()
+    assert Further().tables(None) == Further().size_steps() == ()
