@@ -31,7 +31,6 @@ def run_evaluate(options: argparse.Namespace) -> int:
     from tl_detection.evaluation.evaluation_folder import EvaluationFolder, write_evaluation
     from tl_detection.evaluation.ground_truth import means_stop_and_go
     from tl_detection.evaluation.operating.rules import rules_of_classes
-    from tl_detection.evaluation.page.further import Further
     from tl_detection.evaluation.page.write import write_documents
     from tl_detection.evaluation.report import evaluate_whole, format_console
     from tl_detection.evaluation.results import CatalogPart
@@ -119,9 +118,6 @@ def run_evaluate(options: argparse.Namespace) -> int:
                 html=options.html,
                 cases_per_kind=options.gallery,
                 intended_use=options.intended_use,
-                further=Further(
-                    drives=report.drives, agreement=report.agreement, operating_points=report.operating_points
-                ),
                 progress=show,
             )
         print(f"{options.out}")

@@ -10,7 +10,7 @@ import numpy as np
 
 from tl_detection.evaluation.page import facts
 from tl_detection.evaluation.page.data import Gallery, PageData, SliceRow
-from tl_detection.evaluation.page.further import NOTHING_FURTHER, Further
+from tl_detection.evaluation.page.further import further_steps, further_tables
 from tl_detection.evaluation.page.light_sections import matrix_of, size_steps
 from tl_detection.evaluation.page.rows import QUANTITIES, Intervals, slice_row
 from tl_detection.evaluation.page.score_sections import curves_of, error_steps
@@ -54,7 +54,6 @@ def collect_page(
     *,
     title: str,
     gallery: Gallery | None = None,
-    further: Further = NOTHING_FURTHER,
 ) -> PageData:
     """Everything that the page shows.
 
@@ -64,7 +63,6 @@ def collect_page(
         rows: Of `collect_rows`.
         title: Heading.
         gallery: The worst cases; None = not asked for.
-        further: What else was measured.
     """
     report = evaluation.report
     scores = {OVERALL: report.overall, **{item.name: item.scores for item in report.slices}}
@@ -72,8 +70,7 @@ def collect_page(
     detailed = _detailed(rows)
     parts = {name: analyses.slices[name] for name in detailed if name in analyses.slices}
     steps = {name: size_steps(item.lights) for name, item in parts.items()}
-    if further.size_curves:
-        steps[OVERALL] = (*further.size_steps(), *steps.get(OVERALL, ()))
+    steps[OVERALL] = (*further_steps(report), *steps.get(OVERALL, ()))
     return PageData(
         title=title,
         headline=facts.headline(rows[0], report),
@@ -86,7 +83,7 @@ def collect_page(
         sizes={name: found for name, found in steps.items() if found},
         errors={name: error_steps(item.errors, sequences[name]) for name, item in parts.items()},
         tables=(
-            *further.tables(report.overall.ap50),
+            *further_tables(report),
             *(() if report.changes is None else (facts.changes(report.changes),)),
         ),
         gallery=gallery,

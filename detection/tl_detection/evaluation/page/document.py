@@ -25,7 +25,6 @@ from tl_datasets.errors import DataError
 from tl_datasets.images import write_whole
 from tl_detection.evaluation.page.collect import collect_page, collect_rows
 from tl_detection.evaluation.page.data import PageData, SliceRow
-from tl_detection.evaluation.page.further import NOTHING_FURTHER, Further
 from tl_detection.evaluation.page.gallery import CASES_PER_KIND, Progress, collect_gallery
 from tl_detection.evaluation.report import Evaluation
 from tl_detection.evaluation.slice_analyses import SliceAnalyses
@@ -45,7 +44,6 @@ def write_html(
     title: str = "Evaluation",
     rows: Sequence[SliceRow] | None = None,
     cases_per_kind: int = CASES_PER_KIND,
-    further: Further = NOTHING_FURTHER,
     progress: Progress | None = None,
 ) -> Path:
     """Write an evaluation as one HTML file; it appears whole.
@@ -58,7 +56,6 @@ def write_html(
         title: Heading, usually what was scored.
         rows: Of `collect_rows`, where they are at hand.
         cases_per_kind: Cases of each kind in the gallery; 0 = no gallery.
-        further: What else was measured.
         progress: Called with the number of images of the gallery done and in all.
 
     Raises:
@@ -69,7 +66,7 @@ def write_html(
     if cases_per_kind:
         gallery = collect_gallery(analyses.answers, catalog, per_kind=cases_per_kind, progress=progress)
     rows = collect_rows(evaluation, analyses) if rows is None else rows
-    return write_page(collect_page(evaluation, analyses, rows, title=title, gallery=gallery, further=further), path)
+    return write_page(collect_page(evaluation, analyses, rows, title=title, gallery=gallery), path)
 
 
 def write_page(data: PageData, path: Path | str) -> Path:

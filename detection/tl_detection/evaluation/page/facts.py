@@ -54,6 +54,7 @@ def protocol(report: Report) -> Facts:
     method = report.interval_method
     rows += [
         ("sliced by", in_words(report.by)),
+        ("operating scores from", report.operating_from),
         ("operating scores", ", ".join(f"{item.name} {item.operating_score:.3f}" for item in report.overall.classes)),
         (
             "intervals",
@@ -97,7 +98,8 @@ def notes(report: Report, rows: Iterable[SliceRow]) -> tuple[str, ...]:
         f"“{NO_VALUE}” means no value: no object of that kind. The value of all frames is not the mean of the slices.",
         "A mean over classes covers the classes that have objects: rows with other classes do not compare.",
         "Precision, recall, F1, phantoms, missed lights and states count detections from the operating score of their "
-        "class, at IoU 0.5. What is said of a light is the class of the best-scored detection that speaks of it.",
+        f"class ({report.operating_from}), at IoU 0.5.",
+        "What is said of a light is the class of the best-scored detection that speaks of it.",
     ]
     if report.interval_method is None:
         found.append("No intervals were measured.")

@@ -1,8 +1,6 @@
-"""`Further`: what an evaluation may hold beyond slices, as tables and curves of the page and of the model card."""
+"""What a report may hold beyond its slices, as tables and curves of the page and of the model card."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 from tl_detection.evaluation.drives.drive_scores import DriveScores
 from tl_detection.evaluation.drives.spread import PerMinute, Spread
@@ -13,6 +11,7 @@ from tl_detection.evaluation.page.data import Facts, Steps, Value
 from tl_detection.evaluation.page.light_sections import value_of
 from tl_detection.evaluation.protocol import OPERATING_IOU
 from tl_detection.evaluation.rates import Rate
+from tl_detection.evaluation.results import Report
 from tl_detection.evaluation.size_curve import SizeCurve, SizeScores
 
 NO_VALUE = "-"
@@ -21,43 +20,23 @@ SMALL_MARK = " *"
 _Cells = tuple[str, str, str, str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Further:
-    """Results that not every evaluation has.
-
-    Attributes:
-        drives: What drives show; None = not measured.
-        agreement: How far two annotations of these frames agree; None = there is one annotation.
-        operating_points: The operating score of every class by a rule; empty = none was chosen by one.
-        size_curves: Scores over the size of the lights; empty = not measured.
-    """
-
-    drives: DriveScores | None = None
-    agreement: LabelAgreement | None = None
-    operating_points: tuple[OperatingPoint, ...] = ()
-    size_curves: tuple[SizeCurve, ...] = ()
-
-    def size_steps(self) -> tuple[Steps, ...]:
-        """Recall and AP50 along the size of the lights."""
-        return tuple(steps for curve in self.size_curves for steps in _size_steps(curve))
-
-    def tables(self, ap50: float | None) -> tuple[Facts, ...]:
-        """The tables of what there is.
-
-        Args:
-            ap50: Of the detector, which stands beside that of the annotations.
-        """
-        found = []
-        if self.operating_points:
-            found.append(_operating(self.operating_points))
-        if self.drives is not None:
-            found.append(_drives(self.drives))
-        if self.agreement is not None:
-            found.append(_agreement(self.agreement, ap50))
-        return tuple(found)
+def further_tables(report: Report) -> tuple[Facts, ...]:
+    """Operating points, drives and agreement, as far as the report holds them."""
+    found = []
+    if report.operating_points:
+        found.append(_operating(report.operating_points))
+    if report.drives is not None:
+        found.append(_drives(report.drives))
+    if report.agreement is not None:
+        found.append(_agreement(report.agreement, report.overall.ap50))
+    return tuple(found)
 
 
-NOTHING_FURTHER = Further()
+def further_steps(report: Report) -> tuple[Steps, ...]:
+    """Recall and AP50 along the size of the lights, as far as the report holds them."""
+    return tuple(steps for curve in report.size_curves for steps in _size_steps(curve))
+
+
 _SIZE_WORDS = {
     "height_px": "height of the box in px",
     "network_height_px": "height of the box in px of the network",
@@ -120,8 +99,8 @@ def _drives(drives: DriveScores) -> Facts:
         title="Along the drives",
         short="Drives",
         header=("measure", "value", "95 % interval", "measured on", "sequences"),
-        rows=tuple(rows),
-        notes=tuple(notes),
+        rows=tuple(rows) if drives.tracks else (),
+        notes=tuple(notes) if drives.tracks else tuple(notes[1:]),
     )
 
 

@@ -14,7 +14,7 @@ from tl_datasets.taxonomy import TimeOfDay, Weather
 from tl_detection.evaluation.ground_truth import GroundTruth
 from tl_detection.evaluation.page import facts
 from tl_detection.evaluation.page.data import Facts, SliceRow, Value
-from tl_detection.evaluation.page.further import NOTHING_FURTHER, Further
+from tl_detection.evaluation.page.further import further_tables
 from tl_detection.evaluation.page.licences import licence_of_data, licence_of_model
 from tl_detection.evaluation.page.rows import QUANTITIES, is_annotated
 from tl_detection.evaluation.render import NO_VALUE, SMALL_MARK, Table, as_markdown
@@ -42,7 +42,6 @@ def format_model_card(
     *,
     title: str,
     intended_use: str | None = None,
-    further: Further = NOTHING_FURTHER,
 ) -> str:
     """The card.
 
@@ -51,7 +50,6 @@ def format_model_card(
         truth: The frames that were scored.
         rows: All frames first, then the slices.
         title: Name of the model.
-        further: What else was measured.
         intended_use: In the words of its makers; None = a general sentence that says so.
     """
     overall = rows[0]
@@ -70,7 +68,7 @@ def format_model_card(
         as_markdown(_worst(rows)),
         as_markdown(_all(rows)),
         as_markdown(_classes(overall)),
-        *(_further(item) for item in further.tables(report.overall.ap50)),
+        *(_further(item) for item in further_tables(report)),
         "## Limits",
         _bullets(_limits(report, truth, rows)),
         "## How to read this",
@@ -211,15 +209,19 @@ def _limits(report: Report, truth: GroundTruth, rows: Sequence[SliceRow]) -> lis
             f"Left out: {report.frames_unlabelled:,} unlabelled frames, {report.frames_partial:,} in which a category "
             "of the label space was not labelled."
         )
-    found.append(
-        "The operating scores were chosen on the frames that are scored here, so what is measured at them is somewhat "
-        "too good."
-    )
+    # Scores of a thresholds file were chosen elsewhere, and say so.
+    if "these frames" in report.operating_from:
+        found.append(
+            "The operating scores were chosen on the frames that are scored here, so what is measured at them is "
+            "somewhat too good."
+        )
     return found
 
 
 def _further(item: Facts) -> str:
-    table = as_markdown(Table(title=item.title, header=item.header, rows=item.rows))
+    table = (
+        as_markdown(Table(title=item.title, header=item.header, rows=item.rows)) if item.rows else f"## {item.title}"
+    )
     return "\n\n".join([table, *(_plain(note) for note in item.notes)])
 
 

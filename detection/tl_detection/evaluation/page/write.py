@@ -9,7 +9,6 @@ from tl_datasets.errors import DataError
 from tl_datasets.images import write_whole
 from tl_detection.evaluation.page.collect import collect_rows
 from tl_detection.evaluation.page.document import write_html
-from tl_detection.evaluation.page.further import NOTHING_FURTHER, Further
 from tl_detection.evaluation.page.gallery import CASES_PER_KIND, Progress
 from tl_detection.evaluation.page.model_card import format_model_card
 from tl_detection.evaluation.page.tidy_csv import format_csv
@@ -31,7 +30,6 @@ def write_documents(
     html: bool = True,
     cases_per_kind: int = CASES_PER_KIND,
     intended_use: str | None = None,
-    further: Further = NOTHING_FURTHER,
     progress: Progress | None = None,
 ) -> list[Path]:
     """Write report.html, model_card.md and report.csv into a folder, which is made where it is missing.
@@ -45,7 +43,6 @@ def write_documents(
         html: False leaves the page out.
         cases_per_kind: Cases of each kind in the gallery; 0 = no gallery.
         intended_use: For the card, in the words of the model's makers; None = a general sentence that says so.
-        further: What else was measured.
         progress: Called with the number of images of the gallery done and in all.
 
     Returns:
@@ -57,7 +54,7 @@ def write_documents(
     """
     out, report, truth = Path(out), evaluation.report, evaluation.matched.ground_truth
     rows = collect_rows(evaluation, analyses)
-    card = format_model_card(report, truth, rows, title=title, intended_use=intended_use, further=further)
+    card = format_model_card(report, truth, rows, title=title, intended_use=intended_use)
     contents = {CARD_FILE: card, CSV_FILE: format_csv(rows)}
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -77,7 +74,6 @@ def write_documents(
                 title=title,
                 rows=rows,
                 cases_per_kind=cases_per_kind,
-                further=further,
                 progress=progress,
             )
         )

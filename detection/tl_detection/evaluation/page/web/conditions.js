@@ -73,7 +73,7 @@ function heatMap(column, key, className, width) {
   const [downs, acrosses] = [0, 1].map((index) => [...new Set(parts.map((part) => part[index]))]);
   const found = (down, across) => rows[parts.findIndex((part) => part[0] === down && part[1] === across)];
   const cells = downs.map((down) => acrosses.map((across) => found(down, across)));
-  const isNarrow = width < 130 + 76 * acrosses.length;
+  const isNarrow = width < 110 + 62 * acrosses.length;
   const value = (row) => (row ? valueOf(row, key, className) : NOTHING);
   const isFirm = (row) => row && !row.is_small && value(row).value !== null;
   const highest = Math.max(1e-9, ...rows.filter(isFirm).map((row) => value(row).value));

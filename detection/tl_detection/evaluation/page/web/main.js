@@ -1,7 +1,7 @@
 function words() {
   for (const [index, item] of [...data.tables, ...data.facts].entries()) {
     const made = section(`facts-${index}`, item.title, item.short);
-    made.append(element("div", { class: "panel" }, table(item.header, item.rows, { caption: "", kind: item.header.length ? undefined : "facts", numbers: item.header.length > 0 })));
+    if (item.rows.length) made.append(element("div", { class: "panel" }, table(item.header, item.rows, { caption: "", kind: item.header.length ? undefined : "facts", numbers: item.header.length > 0 })));
     made.append(...item.notes.map((note) => element("p", { class: "soft" }, note)));
   }
   const made = section("notes", "How to read this", "Notes");
