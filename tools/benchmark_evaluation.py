@@ -143,7 +143,7 @@ def draw_problem(folder: Path, n_images: int, n_detections: int, seed: int) -> N
         frame_index=found_image,
         class_id=found_class,
         score=score,
-        xyxy=np.hstack([box[:, :2], box[:, :2] + box[:, 2:]]),
+        xyxy=np.concatenate([box[:, :2], box[:, :2] + box[:, 2:]], axis=1),
     )
     write_predictions_parquet(folder / "results.parquet", Catalog.open(folder / "catalog"), LABEL_SPACE, table)
 

@@ -14,7 +14,7 @@ from tl_datasets.errors import UsageError
 from tl_datasets.label_space import LabelSpace
 from tl_detection.evaluation.conditions import NOT_ANNOTATED, Slice, slices_by
 from tl_detection.evaluation.ground_truth import GroundTruth, ground_truth_from_catalog
-from tl_detection.evaluation.intervals import LEAST_SEQUENCES, ScoreName, interval, measured_objects
+from tl_detection.evaluation.intervals import LEAST_SEQUENCES, interval, measured_objects
 from tl_detection.evaluation.measures import Measure, no_such
 from tl_detection.evaluation.pairs import IntArray
 from tl_detection.evaluation.protocol import COCO, CocoProtocol

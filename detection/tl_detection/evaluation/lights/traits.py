@@ -11,7 +11,7 @@ from tl_datasets.taxonomy import Relevance, State, TimeOfDay
 from tl_detection.evaluation.conditions import NOT_ANNOTATED
 from tl_detection.evaluation.ground_truth import GroundTruth
 from tl_detection.evaluation.pairs import BoolArray, FloatArray, IntArray
-from tl_detection.evaluation.size_bins import LIGHT_EDGES_PX, SizeBin
+from tl_detection.evaluation.size_bins import LIGHT_EDGES_PX, SizeBins
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +63,7 @@ def read_traits(truth: GroundTruth, height_edges_px: Sequence[float] = LIGHT_EDG
     """
     if not height_edges_px or height_edges_px[0] <= 0 or (np.diff(height_edges_px) <= 0).any():
         raise ValueError(f"size edges {tuple(height_edges_px)}: expected positive heights in px, each above the last")
-    bins = SizeBin(column="height_px", edges=tuple(height_edges_px))
+    bins = SizeBins(column="height_px", edges=tuple(height_edges_px))
     occluded = {True: "occluded", False: "visible", None: None}
     time_of_day = np.array(truth.conditions["time_of_day"], object)[truth.frame_index]
     return Traits(
@@ -75,7 +75,7 @@ def read_traits(truth: GroundTruth, height_edges_px: Sequence[float] = LIGHT_EDG
     )
 
 
-def size_trait(height_px: FloatArray, bins: SizeBin) -> Trait:
+def size_trait(height_px: FloatArray, bins: SizeBins) -> Trait:
     """Each height's bin; all bins are values."""
     code = np.searchsorted(bins.edges, height_px, side="right").astype(np.int64)
     return Trait(values=tuple(bins.name(number) for number in range(len(bins))), code=code)
