@@ -82,7 +82,7 @@ def draw_problem(folder: Path, n_images: int, n_detections: int, seed: int) -> N
     n_noise = n_detections - len(near)
     box = np.concatenate([near_box, _boxes(n_noise, rng)])
     box[:, 2:] = np.maximum(box[:, 2:], 1)
-    box = np.round(box, 2)
+    box = np.round(box, 2).astype(np.float64)
     score = np.concatenate(
         [1 / (1 + np.exp(-0.6 - skill[near] - rng.normal(0, 1, len(near)))), rng.beta(0.5, 6, n_noise)]
     )

@@ -7,6 +7,7 @@ import io
 import json
 
 import numpy as np
+import polars as pl
 import pytest
 from pycocotools.coco import COCO
 
@@ -14,7 +15,10 @@ from tl_datasets.errors import AnnotationError, DataError
 from tl_datasets.frame import Frame
 from tl_datasets.label_space import LabelSpace, Rule
 from tl_detection.detector import Detections
-from tl_detection.evaluation.predictions import read_predictions, write_predictions
+from tl_detection.evaluation import prediction_json, prediction_scan
+from tl_detection.evaluation.detection_table import DetectionTable
+from tl_detection.evaluation.prediction_parquet import write_predictions_parquet
+from tl_detection.evaluation.predictions import read_prediction_table, read_predictions, write_predictions
 
 
 def frame(frame_id, path):
@@ -201,3 +205,174 @@ def test_detections_are_checked_at_birth():
     ):
         with pytest.raises(ValueError, match="detections h"):
             Detections(**({"xyxy": [[0, 0, 1, 1]], "score": [0.5], "class_id": [0]} | wrong))
+
+
+def test_numbers_are_kept_in_double_precision_and_widths_as_they_stand(tmp_path, catalog, lights):
+    path = tmp_path / "p.json"
+    box = [0.1, 0.2, 10.123456789012345, 20.3]
+    path.write_text(json.dumps([result(bbox=box, score=0.123456789012345678)]))
+    table = read_prediction_table(path, catalog, lights)
+    assert (table.score[0], table.size_px[0].tolist()) == (0.123456789012345678, box[2:])
+    assert table.xyxy[0].tolist() == [0.1, 0.2, 0.1 + box[2], 0.2 + 20.3]
+
+
+@pytest.mark.parametrize("ids", [[1, 2, 1], ["a", "b", "a"]], ids=["numbers", "text"])
+def test_an_id_that_occurs_twice_is_refused(read, ids):
+    with pytest.raises(AnnotationError, match="stands at more than one prediction, and so do 0 other ids"):
+        read([{**result(), "id": each} for each in ids])
+    assert len(read([{**result(), "id": each} for each in range(3)])) == 3
+
+
+def test_another_label_space_is_named_as_a_whole(read):
+    names = ["car", "bus", "green", "truck"]
+    with pytest.raises(
+        AnnotationError, match="3 of the 4 classes of the predictions do not fit: bus, car, truck; were"
+    ):
+        read([result(category_id=name) for name in names])
+    tables = {"categories": [{"id": index, "name": name} for index, name in enumerate(names)]}
+    with pytest.raises(
+        AnnotationError, match=r"expected one of red, .*3 of the 4 classes of the predictions do not fit"
+    ):
+        read({**tables, "annotations": [result(category_id=index) for index in range(4)]})
+
+
+def usual(n, **change):
+    """A list of n results of numbers, as detectors write them."""
+    rng = np.random.default_rng(n)
+    return [
+        {
+            "image_id": int(rng.integers(1, 4)),
+            "category_id": int(rng.integers(1, 3)),
+            "bbox": np.round(rng.uniform(-1, 20, 4) * [1, 1, 0, 0] + [0, 0, 5, 1e-3], 3).tolist(),
+            "score": float(np.round(rng.random(), 6)),
+            **change,
+        }
+        for _ in range(n)
+    ]
+
+
+TABLES = {
+    "images": [{"id": 1, "file_name": "0007.png"}, {"id": 2, "file_name": "day/9.png"}, {"id": 3, "file_name": "0008"}],
+    "categories": [{"id": 1, "name": "off"}, {"id": 2, "name": "red"}],
+}
+
+
+@pytest.mark.parametrize("indent", [None, 1], ids=["one line", "many lines"])
+@pytest.mark.parametrize("change", [{}, {"segmentation": {"size": [1, 2], "counts": "a}, {b"}}], ids=["usual", "more"])
+@pytest.mark.parametrize("n", [0, 1, 2, 300])
+def test_every_way_of_reading_gives_the_same(tmp_path, catalog, lights, monkeypatch, n, change, indent):
+    path = tmp_path / "p.json"
+    path.write_text(json.dumps({**TABLES, "annotations": usual(n, **change)}, indent=indent))
+    whole = read_prediction_table(path, catalog, lights)
+    monkeypatch.setattr(prediction_json, "_PIECE", 40)
+    scanned = read_prediction_table(path, catalog, lights)
+    monkeypatch.setattr(prediction_scan, "scan", lambda text: None)
+    in_pieces = read_prediction_table(path, catalog, lights)
+    monkeypatch.setattr(prediction_json, "_fast", prediction_json._thorough)
+    thorough = read_prediction_table(path, catalog, lights)
+    assert len(whole) == n
+    for other in (scanned, in_pieces, thorough):
+        for name in ("frame_index", "class_id", "score", "xyxy", "size_px"):
+            np.testing.assert_array_equal(getattr(whole, name), getattr(other, name), name)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["0.1", "-0", "12.50", "1e-3", "1.5E+2", "123456789012.345", "0.000000000000001", "7", "1e22", "-2.5e-7"],
+)
+def test_a_number_is_scanned_as_python_reads_it(text):
+    items = f'[{{"image_id": 1, "category_id": 2, "bbox": [{text}, 0, {text} , 1.0], "score":{text}}} ]\n'
+    _, _, box, score, _ = prediction_scan.scan(memoryview(items.encode()))
+    assert (score[0], box[0, 0], box[0, 2], box[0, 3]) == (float(text), float(text), float(text), 1)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ('"score": 0.5', '"score": 0.12345678901234567'),
+        ('"score": 0.5', '"score": 01'),
+        ('"score": 0.5', '"score": .5'),
+        ('"score": 0.5', '"score": 5.'),
+        ('"score": 0.5', '"score": NaN'),
+        ('"score": 0.5', '"score": 1e-40'),
+        ('"score": 0.5', '"score": "0.5"'),
+        ('"score": 0.5', '"score": 0.5, "score": 0.6'),
+        ('"score": 0.5', '"area": 3'),
+        ('"image_id": 1', '"image_id": 1.0'),
+        ('"image_id": 1', '"image_\\u0069d": 1'),
+        ("2, 3, 4]", "2, 3]"),
+        ("2, 3, 4]", "2, 3, 4, 5]"),
+        ("}]", "}"),
+        ("}]", "},]"),
+        ("}]", "}] x"),
+        ("[{", "{"),
+    ],
+    ids=lambda change: change[1],
+)
+def test_what_is_not_of_the_usual_form_is_left_to_the_parser(change):
+    text = '[{"image_id": 1, "category_id": 2, "bbox": [1, 2, 3, 4], "score": 0.5}]'
+    assert prediction_scan.scan(memoryview(text.encode())) is not None
+    assert prediction_scan.scan(memoryview(text.replace(*change).encode())) is None
+
+
+def test_a_fault_far_into_a_large_file_is_found(tmp_path, catalog, lights, monkeypatch):
+    monkeypatch.setattr(prediction_json, "_PIECE", 400)
+    results = usual(200)
+    path = tmp_path / "p.json"
+    for fault, message in (
+        ({"score": 1.5}, "prediction 150: score 1.5, expected a number from 0 to 1"),
+        ({"bbox": [1, 2, -3, 4]}, r"prediction 150: bbox \[1.0, 2.0, -3.0, 4.0\], expected \[x, y"),
+        ({"bbox": [1, 2, 3]}, r"prediction 150: bbox \[1, 2, 3\], expected"),
+        ({"image_id": 77}, "prediction 150: image_id 77 is not among the images"),
+        ({"category_id": 9}, "prediction 150: category_id 9: not among the categories"),
+    ):
+        changed = [{**each, **fault} if index == 150 else each for index, each in enumerate(results)]
+        path.write_text(json.dumps({**TABLES, "annotations": changed}))
+        with pytest.raises(AnnotationError, match=message):
+            read_prediction_table(path, catalog, lights)
+    path.write_text(json.dumps({**TABLES, "annotations": results})[:-300])
+    with pytest.raises(AnnotationError, match="line 1: broken JSON"):
+        read_prediction_table(path, catalog, lights)
+
+
+def test_parquet_is_read_as_it_was_written(random_problem, tmp_path):
+    problem = random_problem(4, on_grid=False)
+    table = DetectionTable.of(problem.detections)
+    path = tmp_path / "p.parquet"
+    write_predictions_parquet(path, problem.catalog, problem.label_space, table)
+    again = read_prediction_table(path, problem.catalog, problem.label_space)
+    for name in ("frame_index", "class_id", "score"):
+        np.testing.assert_array_equal(getattr(table, name), getattr(again, name))
+    np.testing.assert_allclose(table.xyxy, again.xyxy, rtol=0, atol=1e-12)
+    assert pl.read_parquet(path).columns == ["frame_id", "class_name", "x1", "y1", "x2", "y2", "score"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"score": [1.5]}, "row 0: score 1.5, expected a number from 0 to 1"),
+        ({"score": [float("nan")]}, "row 0: score nan"),
+        ({"score": [None]}, "row 0: no score; expected a value"),
+        ({"score": ["high"]}, "a column has another type"),
+        ({"x2": [0.0]}, r"row 0: box \[1.0, 2.0, 0.0, 22.0\], expected x1, y1, x2, y2"),
+        ({"x1": [float("inf")]}, "row 0: box"),
+        ({"frame_id": ["ten"]}, 'image_id "ten": no such frame'),
+        ({"class_name": ["tram"]}, "1 of the 1 classes of the predictions do not fit: tram"),
+        ({"class": ["green"], "class_name": None}, "no column 'class_name', found"),
+    ],
+)
+def test_parquet_that_cannot_be_meant_is_refused(tmp_path, catalog, lights, change, message):
+    row = {"frame_id": ["eight"], "class_name": ["green"], "x1": [1.0], "y1": [2.0], "x2": [11.0], "y2": [22.0]}
+    path = tmp_path / "p.parquet"
+    columns = {name: values for name, values in {**row, "score": [0.5], **change}.items() if values is not None}
+    pl.DataFrame(columns, strict=False).write_parquet(path)
+    with pytest.raises(AnnotationError, match=message):
+        read_prediction_table(path, catalog, lights)
+
+
+def test_a_parquet_file_that_is_none_is_refused(tmp_path, catalog, lights):
+    (tmp_path / "p.parquet").write_text("[]")
+    with pytest.raises(AnnotationError, match="not a Parquet table"):
+        read_prediction_table(tmp_path / "p.parquet", catalog, lights)
+    with pytest.raises(AnnotationError, match="cannot be read"):
+        read_prediction_table(tmp_path / "none.parquet", catalog, lights)
