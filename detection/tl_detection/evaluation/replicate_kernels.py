@@ -84,11 +84,23 @@ def _flush(total, pending, row, sign):
 
 @compiled_with_any_order_of_sums
 def average_precision_of_blocks(
-    weights, sequence, copy, right_bits, counted_bits, end_bits, n_objects, is_later, constants, n_levels, most_pending
+    weights,
+    sequence,
+    copy,
+    is_plain,
+    plain_counts,
+    right_bits,
+    counted_bits,
+    end_bits,
+    n_objects,
+    is_later,
+    constants,
+    n_levels,
+    most_pending,
 ):
     """(thresholds, blocks * lanes) average precision of replicates; 0 where there is no object.
 
-    Counted from the highest score to the lowest first, and then back: on the way back the highest precision so far is
+    Everything is counted first, and then taken off again from the lowest score to the highest: on that way back the highest precision so far is
     kept, and where it rises, it rises for every recall point that is reached there. Counts are collected in 16 bits,
     of which a register holds most, and moved to the type of the computation where they are needed.
 
@@ -96,8 +108,10 @@ def average_precision_of_blocks(
         weights: (blocks, S, lanes) how often each sequence was drawn in each replicate.
         sequence: (E,) sequence of each record, by descending score.
         copy: (E,) see `in_order_when_drawn`.
+        is_plain: (E,) true for records that stand once and are wrong at every threshold, as nearly all are.
+        plain_counts: (S,) how many of them each sequence holds.
         right_bits: (E,) see `in_order_when_drawn`.
-        counted_bits: (E,).
+        counted_bits: (E,) see there.
         end_bits: (E,) see `mark_ends`.
         n_objects: (blocks * lanes,) objects to find; its type is that of the computation.
         is_later: (points + 1,) 1 for recall points that are not yet reached where found / objects equals them but for
@@ -119,24 +133,31 @@ def average_precision_of_blocks(
     right_pending, nested = np.empty((n_levels, n_lanes), np.uint16), np.empty((n_levels, n_lanes), np.int32)
     n_everywhere, everywhere_pending = np.empty((1, n_lanes), constants.dtype), np.empty((1, n_lanes), np.uint16)
     n_right_pending = np.empty(n_levels, np.int64)
+    others = np.flatnonzero(~is_plain)
     for block in range(len(weights)):
         n_right[:], n_here[:], n_everywhere[:], highest[:], total[:] = zero, zero, zero, zero, zero
         right_pending[:], everywhere_pending[:], nested[:], n_right_pending[:], n_pending = 0, 0, 0, 0, 0
         for lane in range(n_lanes):
             points_per_object[lane] = last_point / max(n_objects[block * n_lanes + lane], one)
+        for row in range(len(plain_counts)):
+            if plain_counts[row]:
+                count = real(plain_counts[row])
+                for lane in range(n_lanes):
+                    n_everywhere[0, lane] += count * weights[block, row, lane]
         for is_back in range(2):
             sign = minus_one if is_back else one
-            for step in range(n_records):
-                i = n_records - 1 - step if is_back else step
-                row, right, counted = np.uint32(sequence[i]), np.int64(right_bits[i]), np.int64(counted_bits[i])
+            for step in range(n_records if is_back else len(others)):
+                i = n_records - 1 - step if is_back else others[step]
+                row = np.uint32(sequence[i])
                 if n_pending == most_pending:
                     _flush(n_everywhere, everywhere_pending, 0, sign)
                     n_pending = 0
-                if right == 0 and counted == every and copy[i] < 0:
+                if is_plain[i]:
                     for lane in range(n_lanes):
                         everywhere_pending[0, lane] += weights[block, row, lane]
                     n_pending += 1
                     continue
+                right, counted = np.int64(right_bits[i]), np.int64(counted_bits[i])
                 if copy[i] < 0:
                     for lane in range(n_lanes):
                         drawn[0, lane] = weights[block, row, lane]

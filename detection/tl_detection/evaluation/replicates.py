@@ -186,6 +186,7 @@ def average_precisions_of_each(
     is_later = np.append(np.arange(recall_points) / (recall_points - 1) < recalls, False).astype(kind)
     constants = (np.spacing(1), 1e-9, recall_points - 1) if is_exact else (1e-30, 2e-5, recall_points - 1)
     is_tied = np.append((frame_index[1:] == frame_index[:-1]) & (score[1:] == score[:-1]), False)[: len(score)]
+    of_record = replicates.sequence[frame_index].astype(np.int32)
     values = np.full((len(n_objects), n_levels, n_replicates), np.nan)
     for area in np.flatnonzero(n_objects.any(axis=1)):
         right, counted = right_bits[area], counted_bits[area]
@@ -193,10 +194,14 @@ def average_precisions_of_each(
         right, counted = right[record], counted[record]
         objects = np.zeros(n_lanes, kind)
         objects[:n_replicates] = n_objects[area]
+        sequence = of_record[record]
+        is_plain = (right == 0) & (counted == (1 << n_levels) - 1) & (copy < 0)
         of_area = kernels.average_precision_of_blocks(
             weights,
-            replicates.sequence[frame_index[record]],
+            sequence,
             copy,
+            is_plain,
+            np.bincount(sequence[is_plain], minlength=replicates.times.shape[1]),
             right,
             counted,
             kernels.mark_ends(right, counted),
