@@ -12,7 +12,8 @@ import numpy as np
 import polars as pl
 
 from tl_datasets.errors import UsageError
-from tl_datasets.expressions import near_word, parse_filter
+from tl_datasets.expression_reader import near_word
+from tl_datasets.expressions import parse_filter
 from tl_datasets.network_size import InputSize
 from tl_detection.evaluation.ground_truth import SLICE_COLUMNS, GroundTruth
 from tl_detection.evaluation.pairs import BoolArray
