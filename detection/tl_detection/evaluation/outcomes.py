@@ -2,6 +2,10 @@
 
 A detection that found an object of the selection is right. One that found an object outside it, or an ignore area, is
 neither. One that found nothing is wrong if the selection lets it count.
+
+What it found is what it found among all objects: what a detector says of a lamp does not depend on which lamps are
+looked at. Average precision of a slice of objects is matched anew (`match_objects`), as COCO does for sizes, where a
+detection that overlaps several objects of its class takes one of the slice; so the two can differ by such detections.
 """
 
 from __future__ import annotations
