@@ -69,7 +69,7 @@ def run_evaluate(options: argparse.Namespace) -> int:
         scores_from = f"of {options.thresholds.name}"
     if previous is not None:
         differences = require_same_rules(
-            (f"{options.previous}", rules_of_report(previous.report, frames=False)),
+            (f"{options.previous}", rules_of_report(previous.report, frames=False, operating=False)),
             ("this evaluation", rules_of_label_space(label_space)),
             allow=options.allow_different_protocol,
         )

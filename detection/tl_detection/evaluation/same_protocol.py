@@ -11,6 +11,9 @@ from tl_datasets.label_space import LabelSpace
 from tl_detection.evaluation.protocol import COCO, CocoProtocol
 from tl_detection.evaluation.results import Report
 
+# How `operating_from` begins where a file gave the scores; its name follows.
+_GIVEN = "of "
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProtocolDifference:
@@ -30,20 +33,30 @@ class ProtocolDifference:
         return f"{self.field} is {self.first} in the first and {self.second} in the second"
 
 
-def rules_of_report(report: Report, *, frames: bool = True, intervals: bool = False) -> dict[str, Any]:
+def rules_of_report(
+    report: Report, *, frames: bool = True, operating: bool = True, intervals: bool = False
+) -> dict[str, Any]:
     """Everything by which the scores of a report came about, by dotted key.
 
     Args:
         report: The report.
         frames: With the fingerprint of the frames and their labels.
+        operating: With how its operating scores came about; whichever thresholds file, one is as given as another.
         intervals: With how its intervals came about.
     """
     rules = _rules(report.protocol, report.class_names, report.label_space_fingerprint)
     if frames:
         rules["catalog_fingerprint"] = report.catalog_fingerprint
+    if operating:
+        rules["operating_from"] = "of a thresholds file" if scores_are_given(report) else report.operating_from
     if intervals and report.interval_method is not None:
         rules |= {f"interval_method.{key}": value for key, value in asdict(report.interval_method).items()}
     return rules
+
+
+def scores_are_given(report: Report) -> bool:
+    """True where the operating scores were not chosen on the frames that were scored."""
+    return report.operating_from.startswith(_GIVEN)
 
 
 def rules_of_label_space(label_space: LabelSpace, protocol: CocoProtocol = COCO) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from tl_detection.evaluation.conditions import Slice, slices_by
 from tl_detection.evaluation.intervals import LEAST_SEQUENCES, LEVEL
 from tl_detection.evaluation.replicates import sequence_numbers
 from tl_detection.evaluation.results import CatalogPart, IntervalMethod
+from tl_detection.evaluation.same_protocol import scores_are_given
 from tl_detection.evaluation.slices import EXPRESSION, check_slice_names, slice_by_expression
 
 COMPARISON_VERSION = 1
@@ -33,6 +34,8 @@ class ComparedModel:
         path: Its folder.
         model: What made the detections.
         operating_scores: Per class, from which its detections count for precision, recall and the like.
+        operating_from: How these came about.
+        scores_are_given: They were not chosen on these frames.
         software: Versions of what scored it.
     """
 
@@ -40,6 +43,8 @@ class ComparedModel:
     path: str
     model: Mapping[str, str]
     operating_scores: Mapping[str, float]
+    operating_from: str
+    scores_are_given: bool
     software: Mapping[str, str]
 
 
@@ -126,6 +131,8 @@ def compare(
                 path=str(folder.path),
                 model=folder.report.model,
                 operating_scores=dict(zip(truth.names, scored.operating_scores, strict=True)),
+                operating_from=folder.report.operating_from,
+                scores_are_given=scores_are_given(folder.report),
                 software=folder.report.software,
             )
             for folder, scored in zip(compared.folders, compared.scored, strict=True)

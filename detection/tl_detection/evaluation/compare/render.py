@@ -208,11 +208,14 @@ def _notes(comparison: Comparison) -> list[str]:
         "there. "
         f"Corrected p: Holm's correction within each kind of table, of all detectors compared ({counts}); ask first "
         "what is asked of all frames, and take the slices as a search.",
-        "Operating scores stay as they are in every replicate, though they were chosen on these frames: p of precision "
-        "is too small for that.",
         f"No interval and no p of fewer than {method.least_sequences} sequences. Each detector counts from its own "
         "operating scores; gained and lost: objects found at IoU 0.5 by one of the two only.",
     ]
+    if not all(model.scores_are_given for model in comparison.models):
+        notes.append(
+            "Operating scores stay as they are in every replicate, though they were chosen on these frames: p of "
+            "precision is too small for that. Scores chosen on others (tl evaluate --thresholds) are free of it."
+        )
     if any(item.is_small for item in comparison.differences):
         notes.append(f"'{SMALL_MARK}' fewer than {comparison.protocol['small_slice_objects']} objects.")
     return notes
@@ -224,7 +227,8 @@ def _facts(comparison: Comparison) -> list[str]:
         scores = ", ".join(f"{name} {value:.3f}" for name, value in item.operating_scores.items())
         software = ", ".join(f"{name} {version}" for name, version in item.software.items())
         facts.append(
-            f"{item.letter}: `{item.path}`; {_model_words(item.model)}; operating scores {scores}; scored by {software}"
+            f"{item.letter}: `{item.path}`; {_model_words(item.model)}; operating scores {item.operating_from}: "
+            f"{scores}; scored by {software}"
         )
     part = comparison.catalog
     if part is not None:

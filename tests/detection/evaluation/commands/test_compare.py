@@ -195,6 +195,21 @@ def test_other_rules_need_a_word(shared_drives, first, tmp_path, capsys):
     assert "> NOT SCORED ALIKE" in (tmp_path / "out" / "compare.md").read_text()
 
 
+def test_operating_scores_of_another_rule_need_a_word(shared_drives, first, tmp_path, capsys):
+    other = shared_drives.evaluate("other_rule", "--operating", "precision>=0.5")
+    capsys.readouterr()
+    compared(tmp_path, first, other, code=1)
+    assert "operating_from" in capsys.readouterr().err
+    compared(tmp_path, first, other, "--allow-different-protocol", "--pictures", "0")
+    given = [
+        shared_drives.evaluate(name, "--thresholds", str(folder / "thresholds.yaml"))
+        for name, folder in (("given_first", first), ("given_other", other))
+    ]
+    capsys.readouterr()
+    compared(tmp_path / "given", *given, "--pictures", "0")
+    assert "p of precision" not in capsys.readouterr().out
+
+
 def test_other_frames_need_a_word(shared_drives, first, tmp_path, capsys):
     clear = shared_drives.evaluate("clear", "--where", "weather == 'clear'")
     capsys.readouterr()
