@@ -94,7 +94,6 @@ def _drives(drives: DriveScores) -> Facts:
         "annotation, the others joined by nearness. Heights, times and misses are medians over lights."
     ]
     notes += [drives.note] if drives.note else []
-    notes += [f"Left out: {item.sequence}: {item.reason}." for item in drives.refused[:5]]
     return Facts(
         title="Along the drives",
         short="Drives",

@@ -42,4 +42,7 @@ const besideNames = (quantity) => ["95 % interval", "frames in the slice", `meas
 const beside = (row, value, quantity) => [interval(value, quantity), count(row.frames), count(value.objects), count(value.sequences)];
 const sequences = (value) => `${count(value.sequences)} ${value.sequences === 1 ? "sequence" : "sequences"}`;
 // Of a rate how many of how many, of another measure how many objects.
-const measuredOn = (value, counted = "objects") => (value.part === null ? `${count(value.objects)} ${counted}` : `${count(value.part)} of ${count(value.objects)}`);
+function measuredOn(value, counted = "objects") {
+  if (value.part === null) return `${count(value.objects)} ${counted}`;
+  return counted === "objects" ? `${count(value.part)} of ${count(value.objects)}` : `${count(value.part)} in ${count(value.objects)} ${counted}`;
+}

@@ -54,8 +54,8 @@ function bySlice(id, title, short, slices, note) {
   show(slice);
 }
 
-const sizes = () => bySlice("sizes", "By size and kind of light", "Sizes", data.sizes, "Whiskers are 95 % intervals over sequences; numbers below the names count objects.");
-const errors = () => bySlice("errors", "What goes wrong", "Errors", data.errors, "Kinds of errors as in TIDE. False positives are all kinds up to background; false negatives all objects that were not found. Numbers below the names count errors.");
+const sizes = () => bySlice("sizes", "By size and kind of light", "Sizes", data.sizes, "Whiskers are 95 % intervals over sequences; hollow marks and hatched bars have none, as too few sequences hold such lights. Numbers beside the names count objects.");
+const errors = () => bySlice("errors", "What goes wrong", "Errors", data.errors, "Kinds of errors as in TIDE. False positives are all kinds up to background; false negatives all objects that were not found. Numbers beside the names count errors.");
 
 // Without the steps before the first and after the last that holds anything.
 function filled(list) {
@@ -70,6 +70,7 @@ function steps({ scale, steps: all, is_ordered: isOrdered, is_count: isCount }, 
   const words = (value) => number(value.value, isCount ? 0 : 3);
   const highest = Math.max(0, ...values.map((value) => value.high ?? value.value ?? 0));
   const places = list.map((_, index) => index), numbers = values.map((value) => value.value);
+  const isWeak = (value) => value.low === null && !isErrors;
   const below = (value) => count(isErrors ? value.part : value.objects);
   const names = list.map(([name, value]) => (isOrdered ? `${escaped(name.replace(" px", ""))}<br>${below(value)}` : `${escaped(plain(name))} (${below(value)})`));
   const along = axis({ tickmode: "array", tickvals: places, ticktext: names, tickangle: 0, tickfont: { size: isOrdered && isNarrow ? 10 : 13 }, showgrid: false, zeroline: false, title: isOrdered ? { text: escaped(scale) } : undefined, range: isOrdered ? [-0.5, places.length - 0.5] : [places.length - 0.5, -0.5] });
@@ -77,7 +78,10 @@ function steps({ scale, steps: all, is_ordered: isOrdered, is_count: isCount }, 
   const trace = {
     x: isOrdered ? places : numbers, y: isOrdered ? numbers : places, hoverinfo: "text", textposition: "none",
     hovertext: list.map(([name, value]) => `${escaped(name)}: ${words(value)}, ${interval(value)}<br>${measuredOn(value)}, ${sequences(value)}`),
-    marker: { color: colour("bar"), size: 8 },
+    // What has no interval among others that have one is hollow or hatched.
+    marker: isOrdered
+      ? { color: colour("bar"), size: 8, symbol: values.map((value) => (isWeak(value) ? "circle-open" : "circle")) }
+      : { color: colour("bar"), pattern: { shape: values.map((value) => (isWeak(value) ? "/" : "")), fillmode: "overlay", fgcolor: colour("panel"), fgopacity: 0.75, size: 6 } },
   };
   return {
     traces: [isOrdered ? { ...trace, type: "scatter", mode: "lines+markers", line: { color: colour("bar") } } : { ...trace, type: "bar", orientation: "h" }, whiskers(values, !isOrdered)],
