@@ -78,21 +78,27 @@ function heatMap(column, key, className, width) {
   const isFirm = (row) => row && !row.is_small && value(row).value !== null;
   const highest = Math.max(1e-9, ...rows.filter(isFirm).map((row) => value(row).value));
   const words = (row) => `${number(value(row).value, quantity.largest ? 2 : 0)}${row.is_small ? " *" : ""}<br>${count(value(row).objects)}`;
-  const plainCells = cells.flatMap((line, y) => line.map((row, x) => ({ row, x, y }))).filter(({ row }) => row && !isFirm(row));
+  // Dark words on light cells, light words on dark ones; what is not coloured has the words of the page.
+  const inkOf = (row) => {
+    if (!isFirm(row)) return colour("soft");
+    const place = value(row).value / largest;
+    return (quantity.less_is_better ? place < 0.6 : place > 0.45) ? "#111111" : "#ffffff";
+  };
+  const written = cells.flatMap((line, y) => line.map((row, x) => ({ row, x, y }))).filter(({ row }) => row);
   const largest = quantity.largest && !quantity.less_is_better ? quantity.largest : highest;
   return {
     traces: [{
       type: "heatmap", x: acrosses.map((_, index) => index), y: downs.map((_, index) => index), xgap: 2, ygap: 2, showscale: false,
       z: cells.map((line) => line.map((row) => (isFirm(row) ? value(row).value : null))), zmin: 0, zmax: largest,
       colorscale: quantity.less_is_better ? "Reds" : "Cividis", reversescale: false,
-      hoverongaps: true, text: cells.map((line) => line.map((row) => (isFirm(row) ? words(row) : ""))),
-      texttemplate: "%{text}", textfont: { size: isNarrow ? 10 : 13 }, hoverinfo: "text",
+      hoverongaps: true,
+      hoverinfo: "text",
       hovertext: cells.map((line) => line.map((row) => (row ? `${escaped(sliceWords(row))}<br>${quantity.label} ${shown(quantity, value(row).value)}, ${interval(value(row), quantity)}<br>` +
         `${count(row.frames)} frames, ${count(value(row).objects)} ${quantity.counted}, ${sequences(value(row))}` : "no frame"))),
     }],
     layout: {
       height: 70 + 46 * downs.length,
-      annotations: plainCells.map(({ row, x, y }) => ({ x, y, text: words(row), showarrow: false, font: { color: colour("soft"), size: isNarrow ? 10 : 13 } })),
+      annotations: written.map(({ row, x, y }) => ({ x, y, text: words(row), showarrow: false, font: { color: inkOf(row), size: isNarrow ? 10 : 13 } })),
       xaxis: axis({ tickmode: "array", tickvals: acrosses.map((_, index) => index), ticktext: acrosses.map((word) => (isNarrow ? escaped(plain(word)) : escaped(plain(word)).replaceAll(" ", "<br>"))), range: [-0.5, acrosses.length - 0.5], side: "top", tickangle: isNarrow ? -60 : 0, showgrid: false, zeroline: false, showline: false }),
       yaxis: axis({ tickmode: "array", tickvals: downs.map((_, index) => index), ticktext: downs.map(plain).map(escaped), range: [downs.length - 0.5, -0.5], showgrid: false, zeroline: false, showline: false }),
     },
