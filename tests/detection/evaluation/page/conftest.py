@@ -60,7 +60,7 @@ def draw_evaluation(lights: LabelSpace) -> Callable[..., tuple[Evaluation, Catal
                     weather=rng.choice([Weather.CLEAR, Weather.RAINY, Weather.SNOWY, None]),
                     scene=rng.choice(list(Scene)[:2]),
                     time_of_day=rng.choice([TimeOfDay.DAYTIME, TimeOfDay.NIGHT]),
-                    sequence=f"drive {index // per_drive}",
+                    sequence=f"{'' if words == 'frame' else words}drive {index // per_drive}",
                 )
             )
             is_found = rng.random(n) < 0.8
