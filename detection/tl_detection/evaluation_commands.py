@@ -45,6 +45,8 @@ def run_evaluate(options: argparse.Namespace) -> int:
     from tl_detection.thresholds import scores_for
 
     previous = None if options.previous is None else EvaluationFolder.open(options.previous)
+    if previous is not None:
+        previous.frames()  # refused now, not after detecting
     whole = Catalog.open(options.catalog)
     catalog = _part_to_score(whole, options)
     if options.out is not None:

