@@ -29,7 +29,7 @@ def _add_evaluate(commands) -> None:
     parser.add_argument("--where", metavar="FILTER", help="score these frames only, such as 'weather == \"rainy\"'")
     parser.add_argument(
         "--by",
-        default="weather,scene,time_of_day",
+        default="weather,scene,time_of_day,weather*time_of_day",
         help="columns of frames or objects, such as weather,state,height_px; products as weather*time_of_day",
     )
     parser.add_argument(
