@@ -23,7 +23,7 @@ def _add_evaluate(commands) -> None:
         "score a detector, or predictions in COCO form, overall and per condition",
         "tl evaluate model.onnx --catalog catalogs/bdd --split val --by weather,scene,time_of_day --out scores/",
     )
-    parser.add_argument("model", type=Path, help="run folder, .pt, .onnx, or predictions .json")
+    parser.add_argument("model", type=Path, help="run folder, .pt, .onnx, or predictions .json or .parquet")
     parser.add_argument("--catalog", type=Path, required=True)
     parser.add_argument("--split", help="score this part only, such as val")
     parser.add_argument("--where", metavar="FILTER", help="score these frames only, such as 'weather == \"rainy\"'")
@@ -70,6 +70,12 @@ def _add_evaluate(commands) -> None:
         "--out", type=Path, metavar="DIR", help="folder for report.html, .json, .md, .csv, model card, predictions"
     )
     parser.add_argument("--intended-use", metavar="TEXT", help="for the model card: what the detector is made for")
+    parser.add_argument(
+        "--backend",
+        choices=("own", "pycocotools"),
+        default="own",
+        help="pycocotools: score all frames and every slice of frames with it, too, and say how far both differ",
+    )
     parser.add_argument("--no-html", action="store_false", dest="html", help="without report.html")
     parser.add_argument(
         "--gallery", type=int, default=40, metavar="N", help="worst cases of each kind with pictures (default 40)"

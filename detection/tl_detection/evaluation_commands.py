@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tl_datasets.catalog import Catalog
     from tl_datasets.label_space import LabelSpace
     from tl_detection.detector import Detections
+    from tl_detection.evaluation.detection_table import DetectionTable
     from tl_detection.evaluation.label_noise.label_agreement import LabelAgreement
 
 
@@ -40,6 +41,7 @@ def run_evaluate(options: argparse.Namespace) -> int:
         rules_of_report,
         warning_of,
     )
+    from tl_detection.evaluation.second_opinion import format_second_opinion, second_opinion
     from tl_detection.evaluation.slice_columns import require_input_size
     from tl_detection.evaluation.slices import parse_slice
     from tl_detection.thresholds import scores_for
@@ -108,6 +110,8 @@ def run_evaluate(options: argparse.Namespace) -> int:
     )
     evaluation = replace(evaluation, report=report)
     print(format_console(report))
+    if options.backend == "pycocotools":
+        print(format_second_opinion(second_opinion(evaluation)))
     if options.out is not None:
         write_evaluation(evaluation, analyses.answers, catalog, label_space, detections, options.out, **drawn)
         with progress("gallery", "images") as show:
@@ -268,12 +272,12 @@ def _part_to_score(catalog: Catalog, options: argparse.Namespace) -> Catalog:
 
 def _source(
     options: argparse.Namespace, catalog: Catalog, whole: Catalog
-) -> tuple[LabelSpace, Mapping[str, str], Callable[[], list[Detections]]]:
+) -> tuple[LabelSpace, Mapping[str, str], Callable[[], list[Detections] | DetectionTable]]:
     """Classes and description of a detector or a predictions file, and what gives its detections."""
-    from tl_detection.evaluation.predictions import read_predictions
+    from tl_detection.evaluation.predictions import read_prediction_table
     from tl_detection.evaluation.report import collect_detections
 
-    if options.model.suffix == ".json":
+    if options.model.suffix in (".json", ".parquet"):
         if options.label_space is None:
             raise UsageError(
                 "predictions say nothing of classes; give --label-space FILE (YAML, or a run configuration)"
@@ -283,7 +287,7 @@ def _source(
         return (
             label_space,
             description,
-            lambda: read_predictions(options.model, catalog, label_space, coco=options.coco, whole=whole),
+            lambda: read_prediction_table(options.model, catalog, label_space, coco=options.coco, whole=whole),
         )
 
     from tl_detection.detectors.load import load_detector

@@ -13,10 +13,11 @@ from tl_datasets.catalog import Catalog, write_table
 from tl_datasets.errors import DataError
 from tl_datasets.label_space import LabelSpace
 from tl_detection.detector import Detections
+from tl_detection.evaluation.detection_table import DetectionTable
 from tl_detection.evaluation.frame_table import FRAME_TABLE_SCHEMA, frame_table
 from tl_detection.evaluation.lights.answers import Answers
 from tl_detection.evaluation.operating.thresholds_out import thresholds_of_points
-from tl_detection.evaluation.predictions import read_predictions, write_predictions
+from tl_detection.evaluation.predictions import read_prediction_table, write_predictions
 from tl_detection.evaluation.replicates import draw_replicates, sequence_numbers
 from tl_detection.evaluation.report import Evaluation, write_report
 from tl_detection.evaluation.report_file import read_report
@@ -69,8 +70,8 @@ class EvaluationFolder:
                 "again with: tl evaluate"
             ) from error
 
-    def detections(self, catalog: Catalog, whole: Catalog | None = None) -> list[Detections]:
-        """What was detected, one result per frame of a catalog.
+    def detections(self, catalog: Catalog, whole: Catalog | None = None) -> DetectionTable:
+        """What was detected in the frames of a catalog.
 
         Args:
             catalog: The frames to read for.
@@ -79,7 +80,7 @@ class EvaluationFolder:
         Raises:
             AnnotationError: The predictions are missing or do not fit the frames or classes.
         """
-        return read_predictions(self.path / PREDICTIONS_FILE, catalog, self.label_space, whole=whole)
+        return read_prediction_table(self.path / PREDICTIONS_FILE, catalog, self.label_space, whole=whole)
 
 
 def write_evaluation(
@@ -87,7 +88,7 @@ def write_evaluation(
     answers: Answers,
     catalog: Catalog,
     label_space: LabelSpace,
-    detections: Sequence[Detections],
+    detections: Sequence[Detections] | DetectionTable,
     out: Path,
     *,
     replicates: int,
@@ -100,7 +101,7 @@ def write_evaluation(
         answers: At its operating scores.
         catalog: The frames that were given, those that cannot be scored among them.
         label_space: The classes.
-        detections: One per frame of `catalog`.
+        detections: One per frame of `catalog`, or all of them as a table.
         out: Made where it is missing.
         replicates: Of the intervals in the thresholds file.
         seed: Of their draw.

@@ -30,33 +30,41 @@ logger = logging.getLogger(__name__)
 
 
 def write_predictions(
-    path: Path | str, catalog: Catalog, label_space: LabelSpace, detections: Sequence[Detections]
+    path: Path | str, catalog: Catalog, label_space: LabelSpace, detections: Sequence[Detections] | DetectionTable
 ) -> None:
-    """Write one result per frame of a catalog, with its images and categories; the file appears whole.
+    """Write the detections of a catalog's frames, with its images and categories; the file appears whole.
 
     Raises:
         DataError: There is not one result per frame, or a class id is outside the label space.
     """
-    if len(detections) != len(catalog):
-        raise DataError(f"{path}: {len(detections)} results for {len(catalog)} frames; expected one per frame")
-    columns = catalog.frames.select("frame_id", "path", "width_px", "height_px").iter_rows()
-    images, annotations = [], []
-    for image_id, ((frame_id, file_name, width, height), found) in enumerate(
-        zip(columns, detections, strict=True), start=1
-    ):
-        if found.class_id.max(initial=0) >= len(label_space):
-            raise DataError(
-                f"{path}: frame {frame_id} has a detection of class id {found.class_id.max()}, the label space has "
-                f"{len(label_space)} classes; class ids begin at 0"
-            )
-        images.append({"id": image_id, "file_name": file_name, "width": width, "height": height, "frame_id": frame_id})
-        boxes = xywh_from_xyxy(found.xyxy).tolist()
-        annotations.extend(
-            {"image_id": image_id, "category_id": class_id + 1, "bbox": box, "score": score}
-            for box, score, class_id in zip(boxes, found.score.tolist(), found.class_id.tolist(), strict=True)
+    if not isinstance(detections, DetectionTable):
+        if len(detections) != len(catalog):
+            raise DataError(f"{path}: {len(detections)} results for {len(catalog)} frames; expected one per frame")
+        detections = DetectionTable.of(detections)
+    frame_ids = catalog.frames["frame_id"]
+    table = detections.take(np.argsort(detections.frame_index, kind="stable"))
+    beyond = np.flatnonzero(table.class_id >= len(label_space))
+    if len(beyond):
+        raise DataError(
+            f"{path}: frame {frame_ids[int(table.frame_index[beyond[0]])]} has a detection of class id "
+            f"{table.class_id[beyond[0]]}, the label space has {len(label_space)} classes; class ids begin at 0"
         )
-    for index, annotation in enumerate(annotations, start=1):
-        annotation["id"] = index
+    columns = catalog.frames.select("frame_id", "path", "width_px", "height_px").iter_rows()
+    images = [
+        {"id": image_id, "file_name": file_name, "width": width, "height": height, "frame_id": frame_id}
+        for image_id, (frame_id, file_name, width, height) in enumerate(columns, start=1)
+    ]
+    found = zip(
+        table.frame_index.tolist(),
+        table.class_id.tolist(),
+        xywh_from_xyxy(table.xyxy).tolist(),
+        table.score.tolist(),
+        strict=True,
+    )
+    annotations = [
+        {"id": index, "image_id": frame + 1, "category_id": class_id + 1, "bbox": box, "score": score}
+        for index, (frame, class_id, box, score) in enumerate(found, start=1)
+    ]
     categories = [{"id": index, "name": name} for index, name in enumerate(label_space.names, start=1)]
     write_whole(path, json.dumps({"images": images, "categories": categories, "annotations": annotations}))
 

@@ -100,9 +100,10 @@ def average_precision_of_blocks(
 ):
     """(thresholds, blocks * lanes) average precision of replicates; 0 where there is no object.
 
-    Everything is counted first, and then taken off again from the lowest score to the highest: on that way back the highest precision so far is
-    kept, and where it rises, it rises for every recall point that is reached there. Counts are collected in 16 bits,
-    of which a register holds most, and moved to the type of the computation where they are needed.
+    Everything is counted first, and then taken off again from the lowest score to the highest: on that way back the
+    highest precision so far is kept, and where it rises, it rises for every recall point that is reached there. Counts
+    are collected in 16 bits, of which a register holds most, and moved to the type of the computation where they are
+    needed.
 
     Args:
         weights: (blocks, S, lanes) how often each sequence was drawn in each replicate.

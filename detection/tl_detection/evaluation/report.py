@@ -20,6 +20,7 @@ from tl_datasets.label_space import LabelSpace
 from tl_datasets.network_size import InputSize
 from tl_detection.detector import Detections, Detector
 from tl_detection.evaluation.conditions import Slice, slices_by
+from tl_detection.evaluation.detection_table import DetectionTable
 from tl_detection.evaluation.ground_truth import GroundTruth, ground_truth_from_catalog
 from tl_detection.evaluation.matching import Matched, match
 from tl_detection.evaluation.operating.scores import scores_by_rules
@@ -56,7 +57,7 @@ class Evaluation:
 
 
 def evaluate(
-    source: Detector | Sequence[Detections],
+    source: Detector | Sequence[Detections] | DetectionTable,
     catalog: Catalog,
     label_space: LabelSpace,
     *,
@@ -80,7 +81,7 @@ def evaluate(
 
 
 def evaluate_whole(
-    source: Detector | Sequence[Detections],
+    source: Detector | Sequence[Detections] | DetectionTable,
     catalog: Catalog,
     label_space: LabelSpace,
     *,
@@ -98,7 +99,7 @@ def evaluate_whole(
 
     Args:
         source: A detector, run on the frames that can be scored; or one `Detections` per frame of the catalog, in
-            its order.
+            its order; or all of them as a table.
         catalog: The frames, already filtered to the split that is to be scored.
         label_space: The classes to score; a detector must have been trained on the same names.
         by: Columns to slice by (see `slices_by`).
@@ -146,7 +147,8 @@ def evaluate_whole(
         frames_partial=truth.frames_partial,
         software=_software(),
     )
-    return Evaluation(report=report, matched=matched, slices=tuple(slices), detections=detections)
+    by_frame = detections.by_frame(len(truth)) if isinstance(detections, DetectionTable) else detections
+    return Evaluation(report=report, matched=matched, slices=tuple(slices), detections=by_frame)
 
 
 def write_report(report: Report, out_dir: Path | str) -> list[Path]:
@@ -211,12 +213,14 @@ def collect_detections(
 
 
 def _detections_of(
-    source: Detector | Sequence[Detections],
+    source: Detector | Sequence[Detections] | DetectionTable,
     catalog: Catalog,
     truth: GroundTruth,
     progress: Progress | None,
     batch_size: int,
-) -> list[Detections]:
+) -> list[Detections] | DetectionTable:
+    if isinstance(source, DetectionTable):
+        return source.of_frames(truth.rows, len(catalog))
     if isinstance(source, Sequence):
         if len(source) != len(catalog):
             raise DataError(

@@ -136,7 +136,7 @@ def _score(
     letter: str, folder: EvaluationFolder, part: Catalog, whole: Catalog, truth: GroundTruth, *, warn: bool
 ) -> Scored:
     found = folder.detections(part, whole)
-    matched = match(truth, [found[row] for row in truth.rows])
+    matched = match(truth, found.of_frames(truth.rows, len(part)))
     scores = folder.report.overall.operating_scores
     now, before = score(matched, None, scores).ap, folder.report.overall.ap
     if warn and now is not None and before is not None and abs(now - before) > _NEAR:

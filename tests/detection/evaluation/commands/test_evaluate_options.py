@@ -7,8 +7,12 @@ import json
 
 import pytest
 
+from tl_datasets.catalog import Catalog
 from tl_datasets.taxonomy import State
 from tl_detection.cli import main
+from tl_detection.evaluation.evaluation_folder import EvaluationFolder
+from tl_detection.evaluation.prediction_parquet import write_predictions_parquet
+from tl_detection.evaluation.predictions import read_prediction_table
 from tl_detection.evaluation.report_file import read_report
 from tl_detection.thresholds import read_thresholds
 
@@ -148,3 +152,23 @@ def test_the_report_in_words_has_intervals_and_sequences(drives, capsys):
     cells = [cell.strip() for cell in row.split("|")[1:-1]]
     assert cells[1:4] == ["21", "42", "7"]
     assert f"{night['scores']['ap50']:.3f} ({bounds['low']:.3f} to {bounds['high']:.3f})" in cells
+
+
+def test_pycocotools_is_asked_for_a_second_opinion(drives, capsys):
+    drives.evaluate("a", "--by", "time_of_day,state", "--backend", "pycocotools", missed={"drive01_0"})
+    lines = capsys.readouterr().out.split("pycocotools ")[1].splitlines()
+    rows = {line.split()[0]: line.split()[1:] for line in lines[1:4]}
+    assert set(rows) == {"overall", "time_of_day=daytime", "time_of_day=night"}
+    assert float(rows["overall"][1]) < 1 == float(rows["time_of_day=daytime"][1])
+    assert all(float(row[4]) < 1e-12 and len(row) == 5 for row in rows.values())
+
+
+def test_predictions_as_parquet_give_the_same_report(drives):
+    first = drives.evaluate("a", missed={"drive01_0"}, phantoms={"drive05_1"})
+    catalog, label_space = Catalog.open(drives.catalog), EvaluationFolder.open(first).label_space
+    table = read_prediction_table(first / "predictions.json", catalog, label_space)
+    write_predictions_parquet(drives.folder / "p.parquet", catalog, label_space, table)
+    words = ["evaluate", str(drives.folder / "p.parquet"), "--catalog", str(drives.catalog), "--out", "second"]
+    assert main([*words, "--label-space", str(drives.folder / "lights.yaml"), "--no-html"]) == 0
+    one, other = read_report(first), read_report(drives.folder / "second")
+    assert one.overall == other.overall and one.slices == other.slices and one.intervals == other.intervals
