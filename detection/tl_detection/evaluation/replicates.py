@@ -19,6 +19,8 @@ from tl_detection.evaluation.pairs import BoolArray, FloatArray, IntArray
 
 # Replicates that are turned into floating-point numbers together; what fits the caches of a processor.
 _ROWS = 64
+# Numbers of sequences that are drawn together; the draws are the same however many these are.
+_DRAWN_AT_ONCE = 1 << 18
 # Up to here every integer is a number of single precision.
 _SINGLE_LIMIT = 1 << 24
 
@@ -91,8 +93,11 @@ def draw_replicates(
     n, rng = len(numbers), np.random.default_rng(seed)
     times = np.zeros((replicates, n), np.int16)
     if n:
-        for row in times:
-            row[:] = np.bincount(rng.integers(0, n, n), minlength=n)
+        step = max(1, _DRAWN_AT_ONCE // n)
+        for start in range(0, replicates, step):
+            rows = times[start : start + step]
+            for row, drawn in zip(rows, rng.integers(0, n, (len(rows), n)), strict=True):
+                row[:] = np.bincount(drawn, minlength=n)
     return Replicates(sequence=sequence, times=times)
 
 
