@@ -8,8 +8,9 @@ A detection speaks of one object, even where it lies on two: of the one that mat
 that it overlaps most, by at least IoU 0.5. So a green box that has found a green lamp does not also turn the red lamp
 beside it, which it happens to overlap, into green.
 
-A detection that speaks of no object and lies on no ignore area is a phantom. An object in an ignore area is still an
-object: what is said of it counts.
+A detection that speaks of no object and lies on no ignore area is a phantom where it touches no object, and else a
+misplaced box: there is a light, and the box is about it, but not on it. An object in an ignore area is still an object:
+what is said of it counts.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from tl_detection.evaluation.pairs import BoolArray, IntArray
 
 # What is said of an object of which nothing is said.
 MISSED = -1
+# A box that overlaps no object by as much is not a badly placed one: what the error split calls background.
+TOUCHING_IOU = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +40,8 @@ class Answers:
         operating_scores: Per class.
         said: (N,) class that is said of each object; `MISSED` where nothing is said, and at ignore areas.
         speaker: (N,) the detection that says it; -1 = none.
-        phantoms: (P,) detections that speak of nothing, ascending.
+        phantoms: (P,) detections that speak of nothing and touch nothing (less than `TOUCHING_IOU`), ascending.
+        misplaced: (M,) detections that speak of nothing and touch an object, ascending.
     """
 
     matched: Matched
@@ -46,6 +50,7 @@ class Answers:
     said: IntArray
     speaker: IntArray
     phantoms: IntArray
+    misplaced: IntArray
 
 
 def read_answers(matched: Matched, overlaps: Overlaps, operating_scores: Sequence[float]) -> Answers:
@@ -70,13 +75,16 @@ def read_answers(matched: Matched, overlaps: Overlaps, operating_scores: Sequenc
     said, speaker = np.full(n_boxes, MISSED, np.int64), np.full(n_boxes, -1, np.int64)
     speaker[lamp] = at[first]
     said[lamp] = matched.class_id[at[first]]
+    speaks_of_nothing = counts & (overlaps.lamp < 0) & ~overlaps.is_ignored
+    touches = np.maximum(overlaps.own_iou, overlaps.other_iou) >= TOUCHING_IOU
     return Answers(
         matched=matched,
         overlaps=overlaps,
         operating_scores=tuple(float(score) for score in operating_scores),
         said=said,
         speaker=speaker,
-        phantoms=np.flatnonzero(counts & (overlaps.lamp < 0) & ~overlaps.is_ignored),
+        phantoms=np.flatnonzero(speaks_of_nothing & ~touches),
+        misplaced=np.flatnonzero(speaks_of_nothing & touches),
     )
 
 

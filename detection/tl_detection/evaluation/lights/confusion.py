@@ -55,7 +55,7 @@ class Confusion:
     Attributes:
         labels: Of rows and columns; a class stands for its states ("red/red_yellow"), for itself if it names none.
         rows: One per label.
-        nothing_there: Per label, how often it is said where there is no object, per 1,000 frames.
+        nothing_there: Per label, how often it is said where there is nothing (phantoms), per 1,000 frames.
     """
 
     labels: tuple[str, ...]

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 def scores_by_rules(matched: Matched, rules: Sequence[str]) -> tuple[float, ...]:
     """The score of every class that its rule chooses on all frames.
 
-    A class whose rule no score meets is judged from the score at which its F1 is best, and named in a warning.
+    A class whose rule no score meets is judged as without a rule (see `scores.score`), and named in a warning.
 
     Args:
         matched: Records of all frames.
@@ -37,7 +37,7 @@ def scores_by_rules(matched: Matched, rules: Sequence[str]) -> tuple[float, ...]
     for point, instead in zip(points, best, strict=True):
         if point.score is None:
             logger.warning(
-                "%s: %s cannot be met (%s); judged from %.3f, where its F1 is best",
+                "%s: %s cannot be met (%s); judged from %.3f, as without a rule",
                 point.name,
                 point.rule,
                 point.why,

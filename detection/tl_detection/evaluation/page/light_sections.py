@@ -33,7 +33,7 @@ RATES = (
     Quantity(
         key="phantoms",
         label="Phantoms per 1,000 frames",
-        what="Detections that speak of no object and lie on no ignore area, per 1,000 frames.",
+        what="Detections that touch no object and no ignore area, per 1,000 frames.",
         less_is_better=True,
         largest=None,
         counted="frames",

@@ -14,7 +14,6 @@ import numpy as np
 
 from tl_detection.evaluation.lights.answers import MISSED as NOTHING_SAID
 from tl_detection.evaluation.lights.answers import Answers
-from tl_detection.evaluation.lights.phantoms import TOUCHING_IOU
 from tl_detection.evaluation.matching import Matched
 from tl_detection.evaluation.pairs import BoolArray, FloatArray, IntArray
 
@@ -48,7 +47,7 @@ def find_mistakes(answers: Answers) -> dict[str, Mistakes]:
     Args:
         answers: What is said of each object, at the operating scores.
     """
-    matched, overlaps = answers.matched, answers.overlaps
+    matched = answers.matched
     truth = matched.ground_truth
     height_px = truth.xyxy[:, 3] - truth.xyxy[:, 1]
     means_stop, means_go = np.array(truth.means_stop, np.bool_), np.array(truth.means_go, np.bool_)
@@ -58,8 +57,7 @@ def find_mistakes(answers: Answers) -> dict[str, Mistakes]:
         at = spoken[is_class[truth.class_id[spoken]] & said_class[answers.said[spoken]]]
         return _ordered(matched, at, answers.speaker[at], -matched.score[answers.speaker[at]] * height_px[at])
 
-    touches = np.maximum(overlaps.own_iou, overlaps.other_iou) >= TOUCHING_IOU
-    phantom = answers.phantoms[~touches[answers.phantoms]]
+    phantom = answers.phantoms
     missed = np.flatnonzero(matched.is_object & (answers.said == NOTHING_SAID))
     return {
         RED_AS_GREEN: taken_for(means_stop, means_go),

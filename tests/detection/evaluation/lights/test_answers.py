@@ -22,7 +22,9 @@ CASES = {
     "a lower-scored one is no phantom": ([(*ON_RED, 0.9, RED), (*ON_RED, 0.6, GREEN)], RED, MISSED, 0),
     "a duplicate is no phantom": ([(*ON_RED, 0.9, RED), (*ON_RED, 0.8, RED)], RED, MISSED, 0),
     "one beside it is a phantom, the lamp is missed": ([(20, 0, 30, 20, 0.9, RED)], MISSED, MISSED, 1),
-    "IoU just below a half": ([(0, 0, 10, 9.9, 0.9, RED)], MISSED, MISSED, 1),
+    "IoU just below a half: misplaced, no phantom": ([(0, 0, 10, 9.9, 0.9, RED)], MISSED, MISSED, 0),
+    "IoU of a tenth: misplaced, no phantom": ([(0, 0, 10, 2, 0.9, GREEN)], MISSED, MISSED, 0),
+    "IoU below a tenth: a phantom": ([(0, 0, 10, 1.9, 0.9, GREEN)], MISSED, MISSED, 1),
     "IoU of a half": ([(0, 0, 10, 10, 0.9, RED)], RED, MISSED, 0),
 }
 
@@ -82,7 +84,7 @@ def test_a_plain_reading_of_the_rules_says_the_same(random_problem, seed):
     operating_scores = [0.3, 0.5, 0.4, 0.6]
     found = read_answers(matched, measure_overlaps(matched), operating_scores)
     said: dict[int, tuple] = {}
-    phantoms = []
+    phantoms, misplaced = [], []
     for index in range(len(matched.score)):
         class_id, score, box = int(matched.class_id[index]), matched.score[index], matched.xyxy[index]
         if score < operating_scores[class_id]:
@@ -91,16 +93,17 @@ def test_a_plain_reading_of_the_rules_says_the_same(random_problem, seed):
         if chosen >= 0:
             is_object = not truth.is_ignored[chosen]
         if not is_object:
-            candidates = []
+            candidates, closest = [], 0.0
             for other in range(len(truth.class_id)):
                 if truth.frame_index[other] == matched.frame_index[index] and not truth.is_ignored[other]:
                     iou = _iou(box, truth.xyxy[other])
+                    closest = max(closest, iou)
                     if iou >= 0.5:
                         is_own = truth.class_id[other] == class_id
                         candidates.append((-iou, not is_own, *truth.xyxy[other], truth.class_id[other], other))
             if not candidates:
                 if chosen < 0:
-                    phantoms.append(index)
+                    (phantoms if closest < 0.1 else misplaced).append(index)
                 continue
             chosen = min(candidates)[-1]
         rank = (-score, *box, class_id)
@@ -110,7 +113,8 @@ def test_a_plain_reading_of_the_rules_says_the_same(random_problem, seed):
     for lamp, rank in said.items():
         expected[lamp] = rank[-1]
     assert found.said.tolist() == expected.tolist()
-    assert found.phantoms.tolist() == phantoms
+    assert (found.phantoms.tolist(), found.misplaced.tolist()) == (phantoms, misplaced)
+    assert phantoms and misplaced
 
 
 @pytest.mark.parametrize("seed", range(3))

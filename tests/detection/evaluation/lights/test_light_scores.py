@@ -163,10 +163,10 @@ def test_phantoms_of_a_class_that_is_absent_count_and_badly_placed_ones_are_told
     found = said_of(frames, rows).phantoms
     yellow = found.by_class[YELLOW]
     assert (yellow.name, yellow.objects) == ("yellow", 0)
-    assert (yellow.rate.part, yellow.rate.value, yellow.apart.part) == (3, 1500, 2)
+    assert (yellow.rate.part, yellow.rate.value, yellow.misplaced.part) == (2, 1000, 1)
     assert (found.by_class[RED].objects, found.by_class[RED].rate.value) == (1, 0)
     only_fog = said_of(frames, rows, frame_mask=[True, False]).phantoms
-    assert (only_fog.overall.rate.part, only_fog.overall.rate.value) == (2, 2000)
+    assert (only_fog.overall.rate.part, only_fog.overall.misplaced.part, only_fog.overall.rate.value) == (1, 1, 1000)
 
 
 def test_missed_by_relevance_and_occlusion(said_of, frame_of, lamp):
