@@ -9,6 +9,7 @@ import numpy as np
 
 from tl_datasets.taxonomy import Relevance, State, TimeOfDay
 from tl_detection.evaluation.conditions import NOT_ANNOTATED
+from tl_datasets.network_size import box_sizes_px
 from tl_detection.evaluation.ground_truth import GroundTruth
 from tl_detection.evaluation.pairs import BoolArray, FloatArray, IntArray
 from tl_detection.evaluation.size_bins import LIGHT_EDGES_PX, SizeBins
@@ -67,7 +68,7 @@ def read_traits(truth: GroundTruth, height_edges_px: Sequence[float] = LIGHT_EDG
     occluded = {True: "occluded", False: "visible", None: None}
     time_of_day = np.array(truth.conditions["time_of_day"], object)[truth.frame_index]
     return Traits(
-        size=size_trait(truth.xyxy[:, 3] - truth.xyxy[:, 1], bins),
+        size=size_trait(box_sizes_px(truth.xyxy)[:, 1], bins),
         state=_trait(truth.boxes["state"].to_list(), list(State)),
         relevance=_trait(truth.boxes["relevance"].to_list(), list(Relevance)),
         occlusion=_trait([occluded[value] for value in truth.boxes["occluded"]], ["visible", "occluded"]),

@@ -8,8 +8,9 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
+from tl_datasets.frame import Annotation
 from tl_datasets.label_space import LabelSpace, Rule
-from tl_datasets.taxonomy import Relevance, TimeOfDay
+from tl_datasets.taxonomy import Relevance, State, TimeOfDay
 from tl_detection.evaluation.lights.scores import score_lights
 from tl_detection.evaluation.lights.traits import read_traits
 from tl_detection.evaluation.rates import none_bound
@@ -220,3 +221,10 @@ def test_size_bins(answers_of, frame_of, lamp):
     for edges in ([], [10, 8], [0, 8], [8, 8]):
         with pytest.raises(ValueError, match="size edges"):
             read_traits(truth.matched.ground_truth, edges)
+
+
+def test_sizes_are_those_of_slices_whatever_noise_coordinates_have(said_of, frame_of):
+    # As normalised coordinates come back: 24 px, but for the last digit.
+    noisy = Annotation(xyxy=(0.0, 100.1, 10.0, 100.1 + 23.9999999999), state=State.RED)
+    found = said_of([frame_of("a", noisy)], [[]]).missed
+    assert {item.name: item.rate.whole for item in found.by_size if item.rate.whole} == {"24-32": 1}

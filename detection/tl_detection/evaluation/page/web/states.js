@@ -73,7 +73,7 @@ function steps({ scale, steps: all, is_ordered: isOrdered, is_count: isCount }, 
   const isWeak = (value) => value.low === null && !isErrors;
   const below = (value) => count(isErrors ? value.part : value.objects);
   const names = list.map(([name, value]) => (isOrdered ? `${escaped(name.replace(" px", ""))}<br>${below(value)}` : `${escaped(plain(name))} (${below(value)})`));
-  const along = axis({ tickmode: "array", tickvals: places, ticktext: names, tickangle: 0, tickfont: { size: isOrdered && isNarrow ? 10 : 13 }, showgrid: false, zeroline: false, title: isOrdered ? { text: escaped(scale) } : undefined, range: isOrdered ? [-0.5, places.length - 0.5] : [places.length - 0.5, -0.5] });
+  const along = axis({ tickmode: "array", tickvals: places, ticktext: names, tickangle: 0, tickfont: { size: !isOrdered ? 13 : isNarrow ? 10 : names.length > 7 ? 11 : 13 }, showgrid: false, zeroline: false, title: isOrdered ? { text: escaped(scale) } : undefined, range: isOrdered ? [-0.5, places.length - 0.5] : [places.length - 0.5, -0.5] });
   const across = axis({ range: [0, highest <= 1 && !isCount ? Math.min(1.02, Math.max(0.1, 1.15 * highest)) : 1.1 * Math.max(1, highest)], nticks: 6 });
   const trace = {
     x: isOrdered ? places : numbers, y: isOrdered ? numbers : places, hoverinfo: "text", textposition: "none",
