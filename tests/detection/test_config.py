@@ -20,7 +20,8 @@ CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 RUNS = sorted(CONFIGS.glob("*.yaml"))
 # What a run does not extend: each kind is loaded by the test of its own model.
 CLEAN_POLICIES = sorted(CONFIGS.glob("clean/*.yaml"))
-PARTS = sorted(set(CONFIGS.glob("*/*.yaml")) - set(CLEAN_POLICIES))
+GATE_RULES = set(CONFIGS.glob("gate/*.yaml"))
+PARTS = sorted(set(CONFIGS.glob("*/*.yaml")) - set(CLEAN_POLICIES) - GATE_RULES)
 
 BASE: dict[str, Any] = {
     "name": "test",
@@ -45,8 +46,8 @@ def merged(**changed: Any) -> dict[str, Any]:
 
 def test_there_are_files_to_check():
     assert len(RUNS) >= 4 and len(PARTS) >= 4
-    assert len(CLEAN_POLICIES) >= 1
-    assert len(RUNS) + len(PARTS) + len(CLEAN_POLICIES) == len(list(CONFIGS.rglob("*.y*ml")))
+    assert len(CLEAN_POLICIES) >= 1 and len(GATE_RULES) >= 2
+    assert len(RUNS) + len(PARTS) + len(CLEAN_POLICIES) + len(GATE_RULES) == len(list(CONFIGS.rglob("*.y*ml")))
 
 
 @pytest.mark.parametrize("path", RUNS, ids=lambda path: path.stem)

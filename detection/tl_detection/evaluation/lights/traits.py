@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tl_datasets.network_size import box_sizes_px
 from tl_datasets.taxonomy import Relevance, State, TimeOfDay
 from tl_detection.evaluation.conditions import NOT_ANNOTATED
-from tl_datasets.network_size import box_sizes_px
 from tl_detection.evaluation.ground_truth import GroundTruth
 from tl_detection.evaluation.pairs import BoolArray, FloatArray, IntArray
 from tl_detection.evaluation.size_bins import LIGHT_EDGES_PX, SizeBins
