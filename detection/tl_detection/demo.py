@@ -10,6 +10,7 @@ import json
 import logging
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
@@ -45,14 +46,19 @@ def run_demo(out: Path | None = None, *, seed: int = 0, overrides: Sequence[str]
         overrides: Changes of the training configuration, `key=value`.
 
     Returns:
-        The folder with `report.md`, `report.json`, `lights.onnx`, the pictures, the catalog and the run.
+        The folder with `evaluation/report.html`, `lights.onnx`, the pictures, the catalog and the run.
 
     Raises:
         TlError: The folder exists, or a step fails.
     """
     from tl_detection.detect import detect_files
     from tl_detection.detectors.load import load_detector
-    from tl_detection.evaluation.report import evaluate, format_console, write_report
+    from tl_detection.evaluation.all_intervals import REPLICATES, SEED
+    from tl_detection.evaluation.complete import complete
+    from tl_detection.evaluation.evaluation_folder import write_evaluation
+    from tl_detection.evaluation.page.write import HTML_FILE, write_documents
+    from tl_detection.evaluation.report import collect_detections, evaluate_whole, format_console
+    from tl_detection.evaluation.results import CatalogPart
     from tl_detection.export.export import export
     from tl_detection.training.train import train
 
@@ -95,8 +101,24 @@ def run_demo(out: Path | None = None, *, seed: int = 0, overrides: Sequence[str]
     test = catalog.filter('split == "test"')
     detector = load_detector(onnx_file)
     with progress("score") as show:
-        report = evaluate(detector, test, detector.label_space, by=config.evaluate.by, progress=show)
-    write_report(report, out / "evaluation")
+        detections = collect_detections(detector, test, progress=show)
+    evaluation, analyses = complete(
+        evaluate_whole(
+            detections,
+            test,
+            detector.label_space,
+            by=(*config.evaluate.by, "weather*time_of_day"),
+            model=detector.description,
+        )
+    )
+    report = replace(evaluation.report, catalog=CatalogPart(path=str(out / "catalog"), split="test", where=None))
+    evaluation, scored = replace(evaluation, report=report), out / "evaluation"
+    write_evaluation(
+        *(evaluation, analyses.answers, test, detector.label_space, detections, scored),
+        replicates=REPLICATES,
+        seed=SEED,
+    )
+    write_documents(evaluation, analyses, test, scored, title="lights.onnx on drawn scenes")
     print_report = format_console(report)
     logger.info("%s", print_report)
 
@@ -110,7 +132,7 @@ def run_demo(out: Path | None = None, *, seed: int = 0, overrides: Sequence[str]
         "-" if ap50 is None else f"{ap50:.3f}",
         report.overall.frames,
         test.frames["sequence"].n_unique(),
-        out / "evaluation" / "report.md",
+        scored / HTML_FILE,
         out / "pictures",
     )
     return out

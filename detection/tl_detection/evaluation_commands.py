@@ -105,7 +105,7 @@ def run_evaluate(options: argparse.Namespace) -> int:
     report = replace(
         evaluation.report,
         catalog=CatalogPart(path=str(options.catalog), split=options.split, where=options.where),
-        agreement=_agreement(options, catalog, label_space, by),
+        agreement=_agreement(options, catalog, whole, label_space, by),
         changes=None if previous is None else changes_since(previous, evaluation, **drawn),
     )
     evaluation = replace(evaluation, report=report)
@@ -131,7 +131,7 @@ def run_evaluate(options: argparse.Namespace) -> int:
 
 
 def _agreement(
-    options: argparse.Namespace, catalog: Catalog, label_space: LabelSpace, by: Sequence[str]
+    options: argparse.Namespace, catalog: Catalog, whole: Catalog, label_space: LabelSpace, by: Sequence[str]
 ) -> LabelAgreement | None:
     """How far --second-catalog agrees with the catalog; None where there is none."""
     from tl_datasets.catalog import Catalog
@@ -145,7 +145,7 @@ def _agreement(
         Catalog.open(options.second_catalog),
         label_space,
         by=[word for word in by if is_of_frames(word.split("*"))],
-        whole=Catalog.open(options.catalog),
+        whole=whole,
         replicates=options.replicates,
         seed=options.seed,
     )
