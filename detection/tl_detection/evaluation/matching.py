@@ -74,6 +74,17 @@ class Matched:
     def __len__(self) -> int:
         return len(self.score)
 
+    @property
+    def table(self) -> DetectionTable:
+        """The detections as they were given, up to the limit per frame and class, in the order of the records."""
+        return DetectionTable(
+            frame_index=self.frame_index,
+            class_id=self.class_id,
+            score=self.score,
+            xyxy=self.xyxy,
+            size_px=self.size_px,
+        )
+
     def is_match_at(self, area: int = 0, level: int = 0) -> BoolArray:
         """(D,) true where it found an object or ignore area in an area range, at an IoU threshold."""
         return has_bit(self.match_bits[area], level)
@@ -182,14 +193,9 @@ def match_objects(matched: Matched, is_object: BoolArray, unmatched_counts: Bool
             f"expected {truth.is_ignored.shape} objects and {matched.score.shape} detections"
         )
     is_object = is_object & ~truth.is_ignored
-    table = DetectionTable(
-        frame_index=matched.frame_index,
-        class_id=matched.class_id,
-        score=matched.score,
-        xyxy=matched.xyxy,
-        size_px=matched.size_px,
+    match_bits, ignored_bits, object_index = _choose(
+        truth, matched.protocol, is_object, matched.table, unmatched_counts
     )
-    match_bits, ignored_bits, object_index = _choose(truth, matched.protocol, is_object, table, unmatched_counts)
     return replace(
         matched, is_object=is_object, match_bits=match_bits, ignored_bits=ignored_bits, object_index=object_index
     )

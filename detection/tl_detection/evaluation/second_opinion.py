@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tl_detection.evaluation.detection_table import DetectionTable
 from tl_detection.evaluation.pycocotools_backend import score_with_pycocotools
 from tl_detection.evaluation.report import Evaluation
 from tl_detection.evaluation.scores import Scores
@@ -40,13 +39,6 @@ def second_opinion(evaluation: Evaluation) -> list[Opinion]:
     """Score all frames and every slice of frames of an evaluation with pycocotools; each is a data set of its own."""
     matched, report = evaluation.matched, evaluation.report
     truth = matched.ground_truth
-    table = DetectionTable(
-        frame_index=matched.frame_index,
-        class_id=matched.class_id,
-        score=matched.score,
-        xyxy=matched.xyxy,
-        size_px=matched.size_px,
-    )
     parts = [("overall", np.ones(len(truth), np.bool_), report.overall)]
     parts += [
         (item.name, item.frame_mask, scored.scores)
@@ -54,7 +46,7 @@ def second_opinion(evaluation: Evaluation) -> list[Opinion]:
         if item.of_objects is None
     ]
     return [
-        _opinion(name, score_with_pycocotools(truth, table, mask, matched.protocol), scores)
+        _opinion(name, score_with_pycocotools(truth, matched.table, mask, matched.protocol), scores)
         for name, mask, scores in parts
     ]
 
