@@ -244,10 +244,11 @@ def _check_ids(path: Path | str, ids: list[Any]) -> None:
         seen: set[Any] = set()
         repeated = [each for part in ids for each in part if each in seen or seen.add(each)]
     if repeated:
+        others = f", and so do {len(repeated) - 1} other ids" if len(repeated) > 1 else ""
         raise AnnotationError(
             path,
-            f"the id {short(repeated[0])} stands at more than one prediction, and so do {len(repeated) - 1} other ids; "
-            "expected unique ids, or none: was a file joined with itself?",
+            f"the id {short(repeated[0])} stands at more than one prediction{others}; expected unique ids, or none: "
+            "was a file joined with itself?",
         )
 
 

@@ -218,7 +218,7 @@ def test_numbers_are_kept_in_double_precision_and_widths_as_they_stand(tmp_path,
 
 @pytest.mark.parametrize("ids", [[1, 2, 1], ["a", "b", "a"]], ids=["numbers", "text"])
 def test_an_id_that_occurs_twice_is_refused(read, ids):
-    with pytest.raises(AnnotationError, match="stands at more than one prediction, and so do 0 other ids"):
+    with pytest.raises(AnnotationError, match="stands at more than one prediction; expected unique ids"):
         read([{**result(), "id": each} for each in ids])
     assert len(read([{**result(), "id": each} for each in range(3)])) == 3
 

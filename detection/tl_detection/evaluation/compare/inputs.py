@@ -99,7 +99,7 @@ def _check_paths(paths: Sequence[Path]) -> None:
         raise UsageError("one evaluation alone; expected two or more folders that tl evaluate wrote")
     if len(paths) > len(LETTERS):
         raise UsageError(f"{len(paths)} evaluations; expected at most {len(LETTERS)}")
-    places = [(path if path.is_dir() else path.parent).resolve() for path in paths]
+    places = [(path.parent if path.is_file() else path).resolve() for path in paths]
     repeated = next((path for path, place in zip(paths, places, strict=True) if places.count(place) > 1), None)
     if repeated is not None:
         raise UsageError(f"{repeated}: named twice; name each evaluation once")

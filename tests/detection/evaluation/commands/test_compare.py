@@ -235,6 +235,7 @@ def test_a_catalog_that_has_changed_needs_a_word(shared_drives, first, second, c
     [
         (["FIRST"], 2, "one evaluation alone"),
         (["FIRST", "FIRST/report.json"], 2, "named twice"),
+        (["nowhere", "elsewhere"], 1, "nowhere: no such file or folder"),
         (["FIRST", "nowhere"], 1, "nowhere: no such file or folder"),
         (["FIRST", "EMPTY"], 1, "holds no report.json"),
         (["FIRST", "CUT"], 1, "broken JSON"),
