@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tl_detection.evaluation.intervals import LEAST_SEQUENCES, LEVEL
+from tl_detection.evaluation.intervals import LEAST_SEQUENCES, bounds_of
 from tl_detection.evaluation.matching import Matched
 from tl_detection.evaluation.outcomes import Outcomes
 from tl_detection.evaluation.pairs import BoolArray, FloatArray, IntArray
@@ -154,7 +154,7 @@ def _measure_class(
         is_filled = counts[:, 0] > 0
         values = np.abs(gap[is_filled]).sum(axis=1) / counts[is_filled, 0]
         if values.size:
-            low, high = (float(bound) for bound in np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]))
+            low, high = bounds_of(values)
     return ClassCalibration(
         name=name,
         detections=n,

@@ -93,8 +93,14 @@ def interval(
     known = values[~np.isnan(values)]
     if not known.size:
         return None
-    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(low=float(low), high=float(high), level=level, sequences=sequences, replicates=len(known))
+    low, high = bounds_of(known, level)
+    return Interval(low=low, high=high, level=level, sequences=sequences, replicates=len(known))
+
+
+def bounds_of(values: FloatArray, level: float = LEVEL) -> tuple[float, float]:
+    """Between which the middle share of what replicates gave lies; `values` is not empty and holds no NaN."""
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
 
 
 def count_sequences(matched: Matched, replicates: Replicates, name: ScoreName, class_id: int | None = None) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tl_detection.evaluation.intervals import LEAST_SEQUENCES, LEVEL
+from tl_detection.evaluation.intervals import LEAST_SEQUENCES, LEVEL, bounds_of
 from tl_detection.evaluation.pairs import IntArray
 from tl_detection.evaluation.replicates import Replicates
 
@@ -95,8 +95,7 @@ def measure_rates(replicates: Replicates, shares: Sequence[Share], *, level: flo
             is_filled = drawn[:, at_whole] > 0
             values = drawn[is_filled, at_part] / drawn[is_filled, at_whole]
             if values.size:
-                bounds = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-                low, high = (float(bound) * share.per for bound in bounds)
+                low, high = (bound * share.per for bound in bounds_of(values, level))
                 high = high if part else none_bound(sequences, level) * share.per
         value = part / whole * share.per if whole else None
         rates.append(Rate(value=value, low=low, high=high, part=part, whole=whole, sequences=sequences))

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtr
 
-from tl_detection.evaluation.intervals import LEAST_SEQUENCES, LEVEL
+from tl_detection.evaluation.intervals import LEAST_SEQUENCES, bounds_of
 from tl_detection.evaluation.pairs import FloatArray
 
 # A standard error below this is rounding: the difference is the same in every replicate.
@@ -65,7 +65,7 @@ def judge_difference(
     known = of_each[~np.isnan(of_each)]
     if n_sequences < LEAST_SEQUENCES or known.size < 2:
         return None
-    low, high = (float(bound) for bound in np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]))
+    low, high = bounds_of(known)
     gain = known if higher_is_better else -known
     better = float(np.mean(np.where(np.abs(gain) < _NOTHING, 0.5, gain > 0)))
     return Significance(low=low, high=high, probability_better=better, p=_p_value(difference, known, n_sequences))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tl_detection.evaluation.intervals import LEAST_SEQUENCES, LEVEL
+from tl_detection.evaluation.intervals import LEAST_SEQUENCES, bounds_of
 from tl_detection.evaluation.pairs import FloatArray, IntArray
 from tl_detection.evaluation.replicates import Replicates
 
@@ -143,5 +143,4 @@ def _bounds(values: FloatArray) -> tuple[float | None, float | None]:
     values = values[~np.isnan(values)]
     if not values.size:
         return None, None
-    low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)
+    return bounds_of(values)

@@ -13,7 +13,7 @@ import numpy as np
 
 from tl_detection.evaluation.detection_table import DetectionTable
 from tl_detection.evaluation.ground_truth import GroundTruth
-from tl_detection.evaluation.intervals import LEAST_SEQUENCES, LEVEL
+from tl_detection.evaluation.intervals import LEAST_SEQUENCES, bounds_of
 from tl_detection.evaluation.matching import Matched, match
 from tl_detection.evaluation.pairs import BoolArray, FloatArray, IntArray
 from tl_detection.evaluation.protocol import CocoProtocol
@@ -129,7 +129,7 @@ def estimate(value: float | None, drawn: FloatArray, sequences: int) -> Estimate
     known = drawn[~np.isnan(drawn)]
     low = high = None
     if value is not None and sequences >= LEAST_SEQUENCES and known.size:
-        low, high = (float(bound) for bound in np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]))
+        low, high = bounds_of(known)
     return Estimate(value=None if value is None else float(value), low=low, high=high)
 
 

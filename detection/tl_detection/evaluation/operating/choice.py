@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tl_detection.evaluation.intervals import LEAST_SEQUENCES, LEVEL
+from tl_detection.evaluation.intervals import LEAST_SEQUENCES, bounds_of
 from tl_detection.evaluation.matching import Matched
 from tl_detection.evaluation.operating.rules import Rule
 from tl_detection.evaluation.operating.unreachable import say_why
@@ -225,5 +225,4 @@ def _choose_class(
 def _bounds(values: FloatArray) -> tuple[float | None, float | None]:
     if not values.size:
         return None, None
-    low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)
+    return bounds_of(values)
