@@ -29,15 +29,14 @@ def choose_records(is_chosen, frame_index, class_offsets, score, rank, match_bit
         of what is right, and (areas, C) bits of what counts.
     """
     every = match_bits.dtype.type((np.int64(1) << n_levels) - 1)
-    n_areas, n_classes = len(match_bits), len(class_offsets) - 1
-    chosen = np.empty(len(frame_index), np.int64)
-    offsets = np.zeros(n_classes + 1, np.int64)
+    n_areas = len(match_bits)
+    chosen = np.empty(len(frame_index), np.int32)
     n = 0
-    for class_id in range(n_classes):
-        for i in range(class_offsets[class_id], class_offsets[class_id + 1]):
-            chosen[n] = i
-            n += is_chosen[frame_index[i]]
-        offsets[class_id + 1] = n
+    for i in range(len(frame_index)):
+        chosen[n] = i
+        n += np.int64(is_chosen[np.uint32(frame_index[i])])
+    chosen = chosen[:n]
+    offsets = np.searchsorted(chosen, class_offsets)
     chosen_score, chosen_rank = np.empty(n, score.dtype), np.empty(n, rank.dtype)
     right, counted = np.empty((n_areas, n), match_bits.dtype), np.empty((n_areas, n), match_bits.dtype)
     for j in range(n):
@@ -47,7 +46,7 @@ def choose_records(is_chosen, frame_index, class_offsets, score, rank, match_bit
         for j in range(n):
             counted[area, j] = ~ignored_bits[area, chosen[j]] & every
             right[area, j] = match_bits[area, chosen[j]] & counted[area, j]
-    return offsets, chosen[:n], chosen_score, chosen_rank, right, counted
+    return offsets, chosen, chosen_score, chosen_rank, right, counted
 
 
 @compiled

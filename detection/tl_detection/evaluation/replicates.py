@@ -191,30 +191,28 @@ def average_precisions_of_each(
     is_later = np.append(np.arange(recall_points) / (recall_points - 1) < recalls, False).astype(kind)
     constants = (np.spacing(1), 1e-9, recall_points - 1) if is_exact else (1e-30, 2e-5, recall_points - 1)
     is_tied = np.append((frame_index[1:] == frame_index[:-1]) & (score[1:] == score[:-1]), False)[: len(score)]
-    of_record = replicates.sequence[frame_index].astype(np.int32)
+    sequence = replicates.sequence[frame_index]
     values = np.full((len(n_objects), n_levels, n_replicates), np.nan)
     for area in np.flatnonzero(n_objects.any(axis=1)):
-        right, counted = right_bits[area], counted_bits[area]
-        record, copy = kernels.in_order_when_drawn(is_tied, right, counted, most_times)
-        right, counted = right[record], counted[record]
         objects = np.zeros(n_lanes, kind)
         objects[:n_replicates] = n_objects[area]
-        sequence = of_record[record]
-        is_plain = (right == 0) & (counted == (1 << n_levels) - 1) & (copy < 0)
+        records = kernels.records_when_drawn(
+            sequence,
+            is_tied,
+            right_bits[area],
+            counted_bits[area],
+            n_levels,
+            most_times,
+            replicates.times.shape[1],
+        )
         of_area = kernels.average_precision_of_blocks(
             weights,
-            sequence,
-            copy,
-            is_plain,
-            np.bincount(sequence[is_plain], minlength=replicates.times.shape[1]),
-            right,
-            counted,
-            kernels.mark_ends(right, counted),
+            *records,
             objects,
             is_later,
             np.array(constants, kind),
             n_levels,
-            max(np.iinfo(np.uint16).max // max(most_times, 1), 1),
+            max(np.iinfo(weights.dtype).max // max(most_times, 1), 1),
         )
         values[area] = np.where(n_objects[area] > 0, of_area[:, :n_replicates], np.nan)
     return values

@@ -177,3 +177,16 @@ def test_no_frame_gives_no_value(drives):
     drawn = draw_replicates(sequence_numbers(problem.ground_truth), nothing, replicates=5)
     for name in get_args(ScoreName):
         assert np.isnan(score_of_each(matched, drawn, name, operating_scores=[0.5] * 4)).all(), name
+
+
+@pytest.mark.parametrize("often", [2, 25, 60, 130, 300, 4000])
+def test_all_frames_more_often_change_no_score(drives, often):
+    """Counts are collected in small integers, which many copies of a frame must not overflow."""
+    problem = drives(1, on_grid=False)
+    matched = match(problem.ground_truth, problem.detections)
+    drawn = draw_replicates(sequence_numbers(problem.ground_truth), replicates=20)
+    more = replace(drawn, times=drawn.times * np.int16(often))
+    for name in OF_PYCOCOTOOLS:
+        once, many = (score_of_each(matched, each, name) for each in (drawn, more))
+        assert np.isfinite(once).any()
+        np.testing.assert_allclose(many, once, rtol=0, atol=1e-12, err_msg=name)
