@@ -5,7 +5,7 @@ over the bins, weighted by their detections, of |share that is right - mean scor
 Right = found an object of its class at IoU 0.5. (Kueppers, Kronenberger, Shantia, Haselhoff: "Multivariate Confidence
 Calibration for Object Detection", CVPR Workshops 2020; the version over confidence alone.)
 
-A bin without a detection has no values. The interval is a percentile bootstrap over sequences; an absolute error grows
+A bin without a detection has no values. The interval is a bootstrap over sequences; an absolute error grows
 when the data set is small, so the interval of few sequences lies somewhat too high.
 """
 
@@ -154,7 +154,7 @@ def _measure_class(
         is_filled = counts[:, 0] > 0
         values = np.abs(gap[is_filled]).sum(axis=1) / counts[is_filled, 0]
         if values.size:
-            low, high = bounds_of(values)
+            low, high = bounds_of(values, sequences)
     return ClassCalibration(
         name=name,
         detections=n,

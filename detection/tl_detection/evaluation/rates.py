@@ -18,7 +18,7 @@ class Rate:
 
     Attributes:
         value: part / whole, times the unit that the rate is given per; None where there is no whole.
-        low: Lower bound of its 95 % percentile bootstrap interval over sequences; None of too few sequences.
+        low: Lower bound of its 95 % bootstrap interval over sequences; None of too few sequences.
         high: Upper bound. Where nothing was counted, no replicate counts anything either: then it is the rate of which
             as many sequences show nothing in 2.5 % of cases (see `none_bound`).
         part: How many.
@@ -68,7 +68,7 @@ def measure_rate(
         part_frames: (P,) frame of each thing that is counted.
         whole_frames: (W,) frame of each thing that it is counted among.
         per: 1000 gives a rate per thousand.
-        level: Share of the replicates' values that lie between the bounds.
+        level: How often such an interval shall hold the true value.
     """
     return measure_rates(replicates, [Share(part=part_frames, whole=whole_frames, per=per)], level=level)[0]
 
@@ -95,7 +95,7 @@ def measure_rates(replicates: Replicates, shares: Sequence[Share], *, level: flo
             is_filled = drawn[:, at_whole] > 0
             values = drawn[is_filled, at_part] / drawn[is_filled, at_whole]
             if values.size:
-                low, high = (bound * share.per for bound in bounds_of(values, level))
+                low, high = (bound * share.per for bound in bounds_of(values, sequences, level))
                 high = high if part else none_bound(sequences, level) * share.per
         value = part / whole * share.per if whole else None
         rates.append(Rate(value=value, low=low, high=high, part=part, whole=whole, sequences=sequences))

@@ -57,7 +57,7 @@ class IntervalMethod:
     seed: int
     level: float
     least_sequences: int
-    kind: str = "percentile bootstrap"
+    kind: str = "expanded percentile bootstrap"
     unit: str = "sequence"
 
 

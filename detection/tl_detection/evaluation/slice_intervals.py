@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tl_detection.evaluation.intervals import AREA_AND_IOU, LEAST_SEQUENCES, LEVEL, Interval
+from tl_detection.evaluation.intervals import AREA_AND_IOU, LEAST_SEQUENCES, LEVEL, Interval, share_outside
 from tl_detection.evaluation.matching import Matched, has_bit
 from tl_detection.evaluation.pairs import BoolArray, FloatArray, IntArray, area_px2
 from tl_detection.evaluation.protocol import OPERATING_IOU
@@ -39,7 +39,7 @@ def intervals_of(
         selection: What the scores speak of.
         replicates: Drawn from the frames of the selection.
         operating_scores: Per class.
-        level: Share of the replicates' values that lie between the bounds.
+        level: How often such an interval shall hold the true value.
 
     Returns:
         Intervals by the word of a `measures.Measure` such as "ap50" or "recall:red". Scores without a value, and those
@@ -52,7 +52,8 @@ def intervals_of(
     rows = [row for row in values if row.sequences >= LEAST_SEQUENCES]
     if not rows:
         return {}
-    bounds = _quantiles(np.stack([row.values for row in rows]), ((1 - level) / 2, (1 + level) / 2))
+    outside = share_outside(np.array([row.sequences for row in rows]), level)
+    bounds = _quantiles(np.stack([row.values for row in rows]), (outside, 1 - outside))
     return {
         row.word: Interval(
             low=float(low), high=float(high), level=level, sequences=row.sequences, replicates=int(known)
@@ -272,8 +273,16 @@ def _ratio(part: FloatArray, whole: IntArray | FloatArray) -> FloatArray:
     return np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=whole > 0)
 
 
-def _quantiles(values: FloatArray, shares: tuple[float, float]) -> tuple[FloatArray, IntArray]:
-    """(M, 2) quantiles of the values that are no NaN, between neighbours by their distance, and (M,) how many are."""
+def _quantiles(values: FloatArray, shares: tuple[FloatArray, FloatArray]) -> tuple[FloatArray, IntArray]:
+    """Quantiles of the values that are no NaN, between neighbours by their distance.
+
+    Args:
+        values: (M, R).
+        shares: Two of (M,): the share of each row's values that lies below.
+
+    Returns:
+        (M, 2) quantiles, and (M,) how many values are no NaN.
+    """
     values = np.sort(values, axis=1)
     n_known = values.shape[1] - np.isnan(values).sum(axis=1)
     row = np.arange(len(values))

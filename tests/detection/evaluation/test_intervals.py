@@ -13,7 +13,14 @@ from tl_datasets.frame import Annotation, Frame
 from tl_datasets.taxonomy import State
 from tl_detection.evaluation.curves import average_precision
 from tl_detection.evaluation.ground_truth import ground_truth_from_catalog
-from tl_detection.evaluation.intervals import LEAST_SEQUENCES, ScoreName, count_sequences, interval
+from tl_detection.evaluation.intervals import (
+    LEAST_SEQUENCES,
+    ScoreName,
+    bounds_of,
+    count_sequences,
+    interval,
+    share_outside,
+)
 from tl_detection.evaluation.matching import match
 from tl_detection.evaluation.replicates import average_precision_of_each, draw_replicates, sequence_numbers
 from tl_detection.evaluation.scores import score
@@ -68,6 +75,7 @@ def test_bounds_of_recall_are_those_of_scipy(drives_of):
         vectorized=True,
         batch=1000,
         method="percentile",
+        confidence_level=1 - 2 * float(share_outside(np.array([40]))[0]),
         n_resamples=2000,
         rng=np.random.default_rng(1),
     ).confidence_interval
@@ -75,6 +83,14 @@ def test_bounds_of_recall_are_those_of_scipy(drives_of):
     assert ours.low == pytest.approx(theirs.low, abs=1 / 120)
     assert ours.high == pytest.approx(theirs.high, abs=1 / 120)
     assert ours.low < found.mean() / 3 < ours.high and (ours.sequences, ours.replicates) == (40, 5000)
+
+
+@pytest.mark.parametrize("n", [2, 5, 20, 1000])
+def test_bounds_of_a_mean_are_those_of_students_t(n):
+    """Replicates of a mean spread by s / sqrt(n) * sqrt((n - 1) / n); the interval is to be mean -+ t * s / sqrt(n)."""
+    judge = pytest.importorskip("scipy.stats")
+    far_out = -judge.norm.ppf(share_outside(np.array([n]), 0.95)[0]) * np.sqrt((n - 1) / n)
+    assert far_out == pytest.approx(judge.t.ppf(0.975, n - 1))
 
 
 def test_a_wider_level_is_wider_and_more_drives_are_narrower(drives_of):
@@ -200,6 +216,6 @@ def test_coverage(n_sequences, least, most):
         values = average_precision_of_each(
             drawn, sequence, value, is_right[None], np.ones((1, len(is_right)), np.bool_), drawn.times @ n_objects, 101
         )
-        low, high = np.nanquantile(values, [0.025, 0.975])
+        low, high = bounds_of(values[~np.isnan(values)], n_sequences)
         holds.append(low <= truth <= high)
     assert least <= np.mean(holds) <= most, f"{np.mean(holds):.3f} of nominal 0.95"

@@ -37,7 +37,7 @@ class Significance:
     """How sure a difference is.
 
     Attributes:
-        low: Lower bound of its percentile bootstrap interval.
+        low: Lower bound of its bootstrap interval.
         high: Upper bound.
         probability_better: Share of the replicates in which the second is better, half of those in which both are
             the same. It is not the probability that the second is better in the world: it says how often it would
@@ -65,7 +65,7 @@ def judge_difference(
     known = of_each[~np.isnan(of_each)]
     if n_sequences < LEAST_SEQUENCES or known.size < 2:
         return None
-    low, high = bounds_of(known)
+    low, high = bounds_of(known, n_sequences)
     gain = known if higher_is_better else -known
     better = float(np.mean(np.where(np.abs(gain) < _NOTHING, 0.5, gain > 0)))
     return Significance(low=low, high=high, probability_better=better, p=_p_value(difference, known, n_sequences))

@@ -21,7 +21,7 @@ class Spread:
 
     Attributes:
         median: None where no lamp has a value.
-        low: Lower bound of the median's 95 % percentile bootstrap interval over sequences; None of too few sequences.
+        low: Lower bound of the median's 95 % bootstrap interval over sequences; None of too few sequences.
         high: Upper bound.
         tenth: A tenth of the lamps have no more than this.
         ninth: Nine tenths of the lamps have no more than this.
@@ -46,7 +46,7 @@ class PerMinute:
 
     Attributes:
         value: Per minute; None without time.
-        low: Lower bound of its 95 % percentile bootstrap interval over sequences; None of too few sequences.
+        low: Lower bound of its 95 % bootstrap interval over sequences; None of too few sequences.
         high: Upper bound.
         times: How often.
         minutes: In how long; None where nobody knows.
@@ -86,7 +86,7 @@ def spread(replicates: Replicates, values: Sequence[float | None], frame_index: 
             _quantile(known, replicates.times[start : start + step][:, sequence].astype(np.int64), 0.5)
             for start in range(0, len(replicates.times), step)
         ]
-        low, high = _bounds(np.concatenate(drawn))
+        low, high = _bounds(np.concatenate(drawn), n_sequences)
     return Spread(
         median=median,
         low=low,
@@ -119,7 +119,7 @@ def per_minute(
     low = high = None
     if n_sequences >= LEAST_SEQUENCES:
         parts, wholes = replicates.times @ happened, replicates.times @ minutes
-        low, high = _bounds(parts[wholes > 0] / wholes[wholes > 0])
+        low, high = _bounds(parts[wholes > 0] / wholes[wholes > 0], n_sequences)
     return PerMinute(
         value=float(happened.sum()) / whole if whole else None,
         low=low,
@@ -139,8 +139,8 @@ def _quantile(values: FloatArray, times: IntArray, share: float) -> FloatArray:
     return np.where(total > 0, values[np.minimum(at, len(values) - 1)], np.nan)
 
 
-def _bounds(values: FloatArray) -> tuple[float | None, float | None]:
+def _bounds(values: FloatArray, n_sequences: int) -> tuple[float | None, float | None]:
     values = values[~np.isnan(values)]
     if not values.size:
         return None, None
-    return bounds_of(values)
+    return bounds_of(values, n_sequences)

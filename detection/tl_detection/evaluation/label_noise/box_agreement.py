@@ -25,7 +25,7 @@ IOUS = (0.5, 0.75)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """A number and its 95 % percentile bootstrap interval over sequences; None where there is none."""
+    """A number and its 95 % bootstrap interval over sequences; None where there is none."""
 
     value: float | None
     low: float | None
@@ -129,7 +129,7 @@ def estimate(value: float | None, drawn: FloatArray, sequences: int) -> Estimate
     known = drawn[~np.isnan(drawn)]
     low = high = None
     if value is not None and sequences >= LEAST_SEQUENCES and known.size:
-        low, high = bounds_of(known)
+        low, high = bounds_of(known, sequences)
     return Estimate(value=None if value is None else float(value), low=low, high=high)
 
 

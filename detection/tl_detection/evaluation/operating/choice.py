@@ -1,6 +1,6 @@
 """`OperatingPoint`s: the score of each class that its rule chooses, and how sure that is.
 
-The interval of a score: the rule chooses anew in every replicate of the data (a percentile bootstrap over sequences).
+The interval of a score: the rule chooses anew in every replicate of the data (a bootstrap over sequences).
 The intervals of precision, recall and F1 are those at the score that was chosen, as a vehicle keeps its score on other
 drives. What a rule was chosen on flatters it: the limit that it meets exactly here is met in about half of other data
 sets; the lower bound of the interval says by how much it may be missed.
@@ -190,11 +190,12 @@ def _choose_class(
             why=say_why(rule, n_objects, thresholds, lamps.wrong_score, len(lamps.frame)),
         )
     low = high = met_in = None
-    if np.count_nonzero(replicates.count(objects)) >= LEAST_SEQUENCES:
+    n_sequences = int(np.count_nonzero(replicates.count(objects)))
+    if n_sequences >= LEAST_SEQUENCES:
         each = choose(np.ascontiguousarray(replicates.times.T, np.int64))
         known = each[~np.isnan(each)]
         met_in = len(known) / len(each)
-        low, high = _bounds(known)
+        low, high = _bounds(known, n_sequences)
     above = score >= chosen
     precision, recall, f1 = measure_rates(
         replicates,
@@ -222,7 +223,7 @@ def _choose_class(
     )
 
 
-def _bounds(values: FloatArray) -> tuple[float | None, float | None]:
+def _bounds(values: FloatArray, n_sequences: int) -> tuple[float | None, float | None]:
     if not values.size:
         return None, None
-    return bounds_of(values)
+    return bounds_of(values, n_sequences)

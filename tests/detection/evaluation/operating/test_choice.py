@@ -12,6 +12,7 @@ from tl_datasets.frame import Annotation, Frame
 from tl_datasets.taxonomy import State
 from tl_detection.detector import Detections
 from tl_detection.evaluation.ground_truth import ground_truth_from_catalog
+from tl_detection.evaluation.intervals import bounds_of
 from tl_detection.evaluation.lights.answers import read_answers
 from tl_detection.evaluation.matching import match
 from tl_detection.evaluation.operating.choice import choose_operating_points
@@ -148,7 +149,9 @@ def test_interval_is_that_of_choosing_anew_in_each_replicate(random_problem):
                 continue
             known = [values[index] for values in each if values[index] is not None]
             assert point.met_in == pytest.approx(len(known) / len(each))
-            assert [point.score_low, point.score_high] == pytest.approx(np.quantile(known, [0.025, 0.975]))
+            of_class = (truth.class_id == index) & ~truth.is_ignored
+            n_sequences = int(np.count_nonzero(drawn.count(truth.frame_index[of_class])))
+            assert (point.score_low, point.score_high) == pytest.approx(bounds_of(np.array(known), n_sequences))
 
 
 def _points_of_replicate(problem, times, points, rules):
