@@ -13,6 +13,8 @@ OPERATING_IOU = 0.5
 # The score above which a detection counts when no class of the data gives an operating score.
 FALLBACK_OPERATING_SCORE = 0.5
 
+# What holds at each threshold is one bit of an integer with a sign.
+_MOST_THRESHOLDS = 62
 # COCO's upper end of the open ranges.
 UNBOUNDED_PX2 = 1e10
 
@@ -38,7 +40,7 @@ class CocoProtocol:
     on it, and those count neither as right nor as wrong. The area of an object is that of its box.
 
     Attributes:
-        iou_thresholds: Ascending, in (0, 1]; holds 0.5.
+        iou_thresholds: Ascending, in (0, 1], at most 62; holds 0.5.
         max_detections: Ascending; per frame and class only the best-scored so many count. The last one is the limit
             for average precision.
         area_ranges: "all" first; the others give the scores by size.
@@ -47,7 +49,7 @@ class CocoProtocol:
         tie_rule: What orders detections of one score.
 
     Raises:
-        ValueError: 0.5 is no IoU threshold, or the first area range is not "all".
+        ValueError: 0.5 is no IoU threshold, there are too many of them, or the first area range is not "all".
     """
 
     iou_thresholds: tuple[float, ...] = tuple(np.linspace(0.5, 0.95, 10).tolist())
@@ -65,6 +67,8 @@ class CocoProtocol:
     def __post_init__(self):
         if self.threshold_index(OPERATING_IOU) is None:
             raise ValueError(f"IoU thresholds {self.iou_thresholds}: expected {OPERATING_IOU} among them")
+        if len(self.iou_thresholds) > _MOST_THRESHOLDS:
+            raise ValueError(f"{len(self.iou_thresholds)} IoU thresholds: expected at most {_MOST_THRESHOLDS}")
         if not self.area_ranges or self.area_ranges[0].name != "all":
             raise ValueError("area ranges: expected the first to be named all")
 

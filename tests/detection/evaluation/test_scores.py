@@ -214,3 +214,19 @@ def test_detections_that_do_not_fit_are_refused(scored):
         scored(frames, [[], []], frame_mask=np.ones(3, np.bool_))
     with pytest.raises(ValueError, match="operating scores"):
         scored(frames, [[], []], operating_scores=[0.5])
+
+
+def test_up_to_62_thresholds(random_problem):
+    """One more would not fit the bits; 62 give what they give in two lots."""
+    problem = random_problem(4)
+    many = tuple(np.round(np.linspace(0.36, 0.97, 62), 4).tolist())
+    assert 0.5 in many
+
+    def ap(thresholds):
+        protocol = CocoProtocol(iou_thresholds=thresholds)
+        return score(match(problem.ground_truth, problem.detections, protocol)).ap * len(thresholds)
+
+    low, high = many[:31], (0.5, *many[31:])
+    assert ap(many) == pytest.approx(ap(low) + ap(high) - ap((0.5,)), abs=1e-12)
+    with pytest.raises(ValueError, match="63 IoU thresholds: expected at most 62"):
+        CocoProtocol(iou_thresholds=(0.3, *many))
