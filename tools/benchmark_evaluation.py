@@ -1,6 +1,6 @@
 """Processor time and memory of an evaluation on a problem of the size of BDD100K's validation part.
 
-python tools/benchmark_evaluation.py [--images 10000] [--detections 1000000] [--replicates 1000] [--only NAME ...]
+python tools/benchmark_evaluation.py [--images 10000] [--detections 1000000] [--replicates 1000] [--digits 2] [--only WAY]
 
 Drawn at random from a seed: images with BDD100K's ten classes in its proportions, weather x scene x time of day, and
 detections near the objects and anywhere; each image is a sequence of its own, as in BDD100K. The problem is written as
@@ -60,8 +60,11 @@ WIDTH_PX, HEIGHT_PX = 1280, 720
 BY = (*CONDITIONS, "weather*time_of_day")
 
 
-def draw_problem(folder: Path, n_images: int, n_detections: int, seed: int) -> None:
-    """Write truth.json, results.json, results.parquet and catalog/ into a folder."""
+def draw_problem(folder: Path, n_images: int, n_detections: int, seed: int, digits: int = 2) -> None:
+    """Write truth.json, results.json, results.parquet and catalog/ into a folder.
+
+    Boxes of detections have so many digits after the point, and scores three more.
+    """
     rng = np.random.default_rng(seed)
     shares = np.array(list(BOXES.values())) / sum(BOXES.values())
     n_boxes = round(n_images * 18.5)
@@ -82,11 +85,11 @@ def draw_problem(folder: Path, n_images: int, n_detections: int, seed: int) -> N
     n_noise = n_detections - len(near)
     box = np.concatenate([near_box, _boxes(n_noise, rng)])
     box[:, 2:] = np.maximum(box[:, 2:], 1)
-    box = np.round(box, 2).astype(np.float64)
+    box = np.round(box, digits).astype(np.float64)
     score = np.concatenate(
         [1 / (1 + np.exp(-0.6 - skill[near] - rng.normal(0, 1, len(near)))), rng.beta(0.5, 6, n_noise)]
     )
-    score = np.round(np.clip(score, 0.001, 0.999), 5).astype(np.float64)
+    score = np.round(np.clip(score, 0.001, 0.999), digits + 3).astype(np.float64)
     found_class = np.concatenate([class_id[near], rng.choice(len(CLASSES), n_noise, p=shares)])
     found_image = np.concatenate([image[near], rng.integers(0, n_images, n_noise)])
     order = np.argsort(found_image, kind="stable")
@@ -280,6 +283,9 @@ def main() -> None:
     parser.add_argument("--detections", type=int, default=1_000_000)
     parser.add_argument("--replicates", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--digits", type=int, default=2, help="of box edges after the point; 17 = all that a double has"
+    )
     parser.add_argument("--turns", type=int, default=2, help="of every way but pycocotools; the last one counts")
     parser.add_argument("--only", nargs="*", choices=WAYS, default=list(WAYS))
     parser.add_argument("--folder", type=Path, help="keep the problem here, and use the one that is there")
@@ -290,7 +296,7 @@ def main() -> None:
         draw_problem(small, 500, 150_000, 0)
         if not (folder / "results.parquet").exists():
             folder.mkdir(parents=True, exist_ok=True)
-            draw_problem(folder, args.images, args.detections, args.seed)
+            draw_problem(folder, args.images, args.detections, args.seed, args.digits)
         first = measure("ours-intervals", small, args.replicates)
         second = measure("ours-intervals", small, args.replicates)
         sys.stdout.write(f"translation, if not in the cache: {first['cpu_s'] - second['cpu_s']:.1f} s\n")
