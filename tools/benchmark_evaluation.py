@@ -1,6 +1,6 @@
 """Processor time and memory of an evaluation on a problem of the size of BDD100K's validation part.
 
-python tools/benchmark_evaluation.py [--images 10000] [--detections 1000000] [--replicates 1000] [--digits 2] [--only WAY]
+python tools/benchmark_evaluation.py [--images 10000] [--detections 1000000] [--replicates 1000] [--digits 2] [--only W]
 
 Drawn at random from a seed: images with BDD100K's ten classes in its proportions, weather x scene x time of day, and
 detections near the objects and anywhere; each image is a sequence of its own, as in BDD100K. The problem is written as
