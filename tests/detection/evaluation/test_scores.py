@@ -99,6 +99,14 @@ def test_ignore_areas_swallow_detections_that_lie_on_them(scored, said, precisio
     assert scores.classes[RED].precision == pytest.approx(expected)
 
 
+def test_order_of_objects_does_not_matter_where_a_detection_lies_between_two(scored):
+    """It takes the second by box; the other is then there for a detection that lies on it alone."""
+    between, on_first = (2, 0, 12, 10, 0.9, RED), (0, 0, 10, 10, 0.8, RED)
+    first, second = (State.RED, 0, 0, 10, 10), (State.RED, 4, 0, 14, 10)
+    for objects in ((first, second), (second, first)):
+        assert scored([frame("a", *objects)], [[between, on_first]]).ap50 == pytest.approx(1, abs=1e-12)
+
+
 def test_order_of_detections_and_frames_does_not_matter(random_problem, lights):
     problem = random_problem(1)
     rng = np.random.default_rng(0)
