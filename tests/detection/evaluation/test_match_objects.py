@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tl_datasets.frame import Annotation, Frame
+from tl_datasets.taxonomy import State
+from tl_detection.evaluation.ground_truth import ground_truth_from_catalog
 from tl_detection.evaluation.intervals import score_of_each
 from tl_detection.evaluation.matching import match, match_objects
 from tl_detection.evaluation.pairs import area_px2
@@ -87,3 +90,20 @@ def test_masks_must_fit(problem_and_records):
     _, matched = problem_and_records(0)
     with pytest.raises(ValueError, match="masks have shapes"):
         match_objects(matched, np.ones(3, np.bool_), np.ones(len(matched), np.bool_))
+
+
+def test_what_a_detection_found_is_what_it_overlaps_most_of_every_size(lights, catalog_of, detections_of):
+    """Among large objects alone it finds the other one, which is not what it speaks of."""
+    sides = (100, 90)
+    frame = Frame(
+        frame_id="a",
+        path="a.png",
+        width_px=640,
+        height_px=480,
+        annotations=tuple(Annotation(xyxy=(0, 0, side, side), state=State.RED) for side in sides),
+    )
+    truth = ground_truth_from_catalog(catalog_of([frame]), lights)
+    matched = match(truth, [detections_of([(0, 0, 92, 92, 0.9, 0)])])
+    large = COCO.area_index("large")
+    assert matched.is_match_at(large)[0] and not matched.is_ignored_at(large)[0]
+    assert truth.xyxy[matched.object_index[0]].tolist() == [0, 0, 90, 90]
