@@ -18,6 +18,7 @@ import polars as pl
 from tl_datasets.errors import UsageError
 
 COMPARISONS = (ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.In, ast.NotIn, ast.Is, ast.IsNot)
+_ORDER = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 ARITHMETIC = (ast.Add, ast.Sub, ast.Mult, ast.Div)
 _SPELLINGS = {"&": " and ", "|": " or ", "~": " not "}
 # A difference below this is no misspelling.
@@ -88,8 +89,14 @@ class ExpressionReader:
                 raise self._no_filter(node)
             if isinstance(operator, ast.In | ast.NotIn) and not isinstance(right, ast.List):
                 raise UsageError(f'{self.where}: \'in\' expects a list such as ["rainy", "snowy"]')
-            if not isinstance(operator, ast.In | ast.NotIn) and isinstance(right, ast.List):
+            if isinstance(left, ast.List) or (
+                not isinstance(operator, ast.In | ast.NotIn) and isinstance(right, ast.List)
+            ):
                 raise UsageError(f'{self.where}: a list is asked for with \'in\', as in weather in ["rainy", "snowy"]')
+            if isinstance(operator, _ORDER) and any(_is_none(side) for side in (left, right)):
+                raise UsageError(
+                    f"{self.where}: nothing is less or more than None; a missing value is asked for with == None"
+                )
             self._check_kinds(left, right)
         return ast.Compare(left=terms[0], ops=node.ops, comparators=terms[1:])
 
@@ -123,7 +130,10 @@ class ExpressionReader:
             case ast.Constant(value=value) if value is None or isinstance(value, str | int | float | bool):
                 return node
             case ast.List(elts=items) | ast.Tuple(elts=items) | ast.Set(elts=items):
-                return ast.List(elts=[self._term(item, column) for item in items])
+                found = [self._term(item, column) for item in items]
+                if any(isinstance(item, ast.List) for item in found):
+                    raise self._no_filter(node)
+                return ast.List(elts=found)
             case ast.UnaryOp(op=ast.USub(), operand=operand):
                 return ast.UnaryOp(op=ast.USub(), operand=self._number(operand))
             case ast.BinOp(left=left, op=operator, right=right) if isinstance(operator, ARITHMETIC):
@@ -134,7 +144,7 @@ class ExpressionReader:
 
     def _number(self, node: ast.expr) -> ast.expr:
         term = self._term(node, None)
-        if isinstance(term, ast.List) or self._kind_of(term) in ("text", "truth"):
+        if isinstance(term, ast.List) or _is_none(term) or self._kind_of(term) in ("text", "truth"):
             raise UsageError(f"{self.where}: '{ast.unparse(node)}' is no number to calculate with")
         return term
 
@@ -211,6 +221,10 @@ def _respelt(text: str) -> str:
     except tokenize.TokenError:
         return line  # a bracket or quote is open: the parser says so in its own words
     return "".join([*parts, line[at:]]).strip()
+
+
+def _is_none(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value is None
 
 
 def _equals(column: str, word: str) -> ast.Compare:

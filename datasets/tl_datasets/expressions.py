@@ -106,7 +106,20 @@ def parse_filter(
     used = tuple(dict.fromkeys(node.id for node in _in_order(tree) if isinstance(node, ast.Name)))
     if not used:
         raise UsageError(f'{where}: no column in it; expected e.g. weather == "rainy"')
-    return Filter(text=text, columns=used, _tree=tree)
+    found = Filter(text=text, columns=used, _tree=tree)
+    if isinstance(columns, Mapping):
+        _try_out(found, columns, where)
+    return found
+
+
+def _try_out(read: Filter, columns: Mapping[str, Any], where: str) -> None:
+    """Refuse what can be read and not be calculated, such as 1 / 0, or a number beyond 64 bits."""
+    empty = pl.DataFrame(schema={name: columns[name] for name in read.columns})
+    try:
+        empty.select(read.expression())
+    except (ArithmeticError, pl.exceptions.PolarsError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UsageError(f"{where}: cannot be calculated ({reason}); expected e.g. {_EXAMPLE}") from error
 
 
 def _in_order(node: ast.AST) -> Iterator[ast.AST]:
@@ -150,14 +163,19 @@ def _convert(node: ast.expr) -> Any:
             inner = _convert(operand)
             return ~inner if isinstance(inner, pl.Expr) else not inner
         case ast.UnaryOp(operand=operand):
-            return -_convert(operand)
+            return -_wide(_convert(operand))
         case ast.BinOp(left=left, op=operator, right=right):
-            return _ARITHMETIC[type(operator)](_convert(left), _convert(right))
+            return _ARITHMETIC[type(operator)](_wide(_convert(left)), _wide(_convert(right)))
         case ast.Compare(left=left, ops=operators, comparators=comparators):
             terms = [_convert(term) for term in [left, *comparators]]
             parts = [_compare(*pair) for pair in zip(terms[:-1], operators, terms[1:], strict=True)]
             return parts[0] if len(parts) == 1 else pl.all_horizontal(parts)
     raise TypeError(f"{ast.dump(node)}: let through by the reader")
+
+
+def _wide(number: Any) -> Any:
+    """A column of small whole numbers as one of large ones: 50 times 3 is not -106, as it is in 8 bits."""
+    return number + pl.lit(0, pl.Int64) if isinstance(number, pl.Expr) else number
 
 
 def _compare(left: Any, operator: ast.cmpop, right: Any) -> pl.Expr:

@@ -139,6 +139,13 @@ def test_what_may_be_true_is_what_some_value_makes_true():
     assert may == sorted({row for world in worlds for row in world}) and may
 
 
+def test_small_whole_numbers_do_not_overflow():
+    lights = pl.DataFrame({"aspects": pl.Series([3, 100, None, -128], dtype=pl.Int8)})
+    for text, rows in (("aspects * 50 > 100", [3, 100]), ("aspects + 100 > 150", [100]), ("-aspects > 100", [-128])):
+        read = parse_filter(text, {"aspects": pl.Int8()})
+        assert lights.filter(read.expression())["aspects"].to_list() == rows, text
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -151,6 +158,15 @@ def test_what_may_be_true_is_what_some_value_makes_true():
         ("ok > 3", "cannot be compared"),
         ("width_px == [1]", "a list is asked for with 'in'"),
         ("-weather > 1", "is no number"),
+        ("width_px < None", "nothing is less or more than None; a missing value is asked for with == None"),
+        ("ok or width_px < 3 < None", "nothing is less or more than None"),
+        ("width_px == -None", "'None' is no number to calculate with"),
+        ("width_px + None > 3", "'None' is no number to calculate with"),
+        ("[640] == width_px", "a list is asked for with 'in'"),
+        ("[640] in [width_px]", "a list is asked for with 'in'"),
+        ("width_px in [[640]]", "not part of a filter"),
+        ("1 / 0 < width_px", r"cannot be calculated \(division by zero\)"),
+        ("width_px < 1" + "0" * 40, "cannot be calculated .integer too large"),
         ("rainy == True", "'rainy' alone means weather == \"rainy\"; let it stand alone, or compare weather with it"),
     ],
 )
