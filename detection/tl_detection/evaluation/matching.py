@@ -52,7 +52,7 @@ class Matched:
             position in the ground truth; -1 = none.
         class_offsets: (classes + 1,) the detections of class c are class_offsets[c] to class_offsets[c + 1].
         beyond_limit: (F,) detections that were left out because their frame and class already had the maximum.
-        stop_pairs: Detections of any class on objects that mean stop.
+        stop_pairs: Detections of any class that speak of objects that mean stop.
     """
 
     ground_truth: GroundTruth
@@ -150,6 +150,8 @@ def match(
     match_bits, ignored_bits, object_index = _choose(
         ground_truth, protocol, is_object, table, np.ones(len(table), np.bool_)
     )
+    level = protocol.threshold_index(OPERATING_IOU) or 0
+    is_right = has_bit(match_bits[0], level) & ~has_bit(ignored_bits[0], level)
     return Matched(
         ground_truth=ground_truth,
         protocol=protocol,
@@ -165,7 +167,7 @@ def match(
         object_index=object_index,
         class_offsets=np.searchsorted(table.class_id, np.arange(n_classes + 1)),
         beyond_limit=beyond_limit,
-        stop_pairs=find_stop_pairs(ground_truth, table.frame_index, table.class_id, table.score, table.xyxy),
+        stop_pairs=find_stop_pairs(ground_truth, table, np.where(is_right, object_index, -1)),
     )
 
 

@@ -1,7 +1,9 @@
 """Red said to be green: the one mistake that must not drown among the false positives.
 
 An object means stop where every state of its class does (red, red_yellow). What is said of it is the class of the
-best-scored detection on it, of whatever class, at IoU 0.5.
+best-scored detection that speaks of it, of whatever class. A detection speaks of one object alone: of the one that it
+found, else of the one that it overlaps most, by at least IoU 0.5 (`overlaps`). `lights.answers` has the same rules, and
+so the same numbers.
 """
 
 from __future__ import annotations
@@ -11,14 +13,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tl_detection.evaluation.detection_table import DetectionTable
 from tl_detection.evaluation.ground_truth import GroundTruth
+from tl_detection.evaluation.overlaps import find_most_overlapped
 from tl_detection.evaluation.pairs import BoolArray, FloatArray, IntArray, group_bounds, overlapping
 from tl_detection.evaluation.protocol import OPERATING_IOU
+
+# Overlaps are calculated in two ways, from corners and from sizes.
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopPairs:
-    """Detections of any class that lie on objects that mean stop.
+    """Detections of any class that speak of objects that mean stop.
 
     Attributes:
         box: (P,) object as a position in the ground truth, ascending; per object by descending score.
@@ -46,20 +53,36 @@ class RedAsGreen:
     as_green: int
 
 
-def find_stop_pairs(
-    ground_truth: GroundTruth, frame_index: IntArray, class_id: IntArray, score: FloatArray, xyxy: FloatArray
-) -> StopPairs:
-    """Pair detections, given as columns, with the objects that mean stop."""
-    box = np.flatnonzero(is_stop_object(ground_truth))
-    if not len(box):
-        return StopPairs(box=box, class_id=class_id[:0], score=score[:0])
-    by_frame = np.argsort(frame_index, kind="stable")
-    start, stop = group_bounds(frame_index[by_frame], ground_truth.frame_index[box])
+def find_stop_pairs(ground_truth: GroundTruth, detections: DetectionTable, found: IntArray) -> StopPairs:
+    """Pair detections with the objects that mean stop.
+
+    Args:
+        ground_truth: N boxes.
+        detections: D of them.
+        found: (D,) the object that matching says each found; -1 = none.
+    """
+    is_stop = is_stop_object(ground_truth)
+    if not is_stop.any():
+        nothing = np.zeros(0, np.int64)
+        return StopPairs(box=nothing, class_id=nothing, score=np.zeros(0))
+    near = _near(ground_truth, np.flatnonzero(is_stop), detections)
+    table = detections.take(near)
+    most = find_most_overlapped(ground_truth, table.frame_index, table.class_id, table.xyxy, table.sizes, found[near])
+    at = np.flatnonzero((most.lamp >= 0) & is_stop[most.lamp])
+    lamp, table = most.lamp[at], table.take(at)
+    order = np.lexsort((table.class_id, *table.xyxy.T[::-1], -table.score, lamp))
+    return StopPairs(box=lamp[order], class_id=table.class_id[order], score=table.score[order])
+
+
+def _near(ground_truth: GroundTruth, box: IntArray, detections: DetectionTable) -> IntArray:
+    """Ascending, the detections that may speak of one of the boxes: few of all, and no other can."""
+    by_frame = np.argsort(detections.frame_index, kind="stable")
+    start, stop = group_bounds(detections.frame_index[by_frame], ground_truth.frame_index[box])
     no_crowd = np.zeros(len(by_frame), np.bool_)
-    first, second, _ = overlapping(ground_truth.xyxy[box], xyxy[by_frame], no_crowd, start, stop, OPERATING_IOU)
-    box, detection = box[first], by_frame[second]
-    order = np.lexsort((class_id[detection], *xyxy[detection].T[::-1], -score[detection], box))
-    return StopPairs(box=box[order], class_id=class_id[detection[order]], score=score[detection[order]])
+    _, second, _ = overlapping(
+        ground_truth.xyxy[box], detections.xyxy[by_frame], no_crowd, start, stop, OPERATING_IOU - _ROUNDING
+    )
+    return np.unique(by_frame[second])
 
 
 def count_red_as_green(
