@@ -10,7 +10,8 @@ world is that of 50,000 sequences. From every drawn data set the same replicates
 percentile  between the 2.5th and 97.5th percentile of the replicates' values
 BC          percentiles moved by how far the data set's own value lies from the middle of the replicates' values
 BCa         moved by how the value's spread changes with the value, too (leave one sequence out)
-expanded    percentiles further out, as Student's t is wider than the normal distribution and S - 1 smaller than S
+expanded    percentiles further out, as Student's t is wider than the normal distribution and S - 1 smaller than S;
+            of a share of which none was counted, or all, with the exact bound, as in every report
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import t as student
 
+from tl_detection.evaluation.exact_bounds import Counted, with_width
 from tl_detection.evaluation.replicates import (
     Replicates,
     average_precisions_of_each,
@@ -157,6 +159,13 @@ def measure_coverage(n_sequences: int, data_sets: int, replicates: int, truth: N
         values = values_of_each(data, drawn.times)
         for index in range(len(MEASURES)):
             bounds[number, index] = intervals(own[index, 0], values[index], left_out[index])
+        for name, part, whole in (
+            ("recall", data.found, data.classes[0].objects),
+            ("red as green", data.as_green, data.stop),
+        ):
+            reported = bounds[number, MEASURES.index(name), METHODS.index("expanded")]
+            counted = Counted(part=int(part.sum()), whole=int(whole.sum()), sequences=int(np.count_nonzero(whole)))
+            reported[:] = with_width(*reported.tolist(), [counted], 0.95)
     is_known = ~np.isnan(bounds[:, :, 0, 0])
     holds = (bounds[..., 0] <= truth[:, None]) & (truth[:, None] <= bounds[..., 1])
     n = is_known.sum(axis=0)

@@ -8,6 +8,9 @@ interval of Hesterberg, What Teachers Should Know About the Bootstrap, The Ameri
 In a replicate a score means what it means in `scores`: a class without an object has no value there and leaves the
 mean over classes. Two things stay as they were in the frames drawn from: the operating scores, as a vehicle's would,
 and which classes are absent and so can only be phantoms.
+
+Where precision, recall, F1 or red as green is 0 or 1, or no phantom was seen, all replicates say the same; the other
+bound is then an exact one (see `exact_bounds`). Average precision is no share: that of a perfect detector has no width.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from typing import Literal
 import numpy as np
 from scipy.special import ndtr, stdtrit
 
+from tl_detection.evaluation.exact_bounds import Counted, with_width
 from tl_detection.evaluation.ground_truth import GroundTruth
 from tl_detection.evaluation.matching import Matched, unpack_bits
 from tl_detection.evaluation.pairs import BoolArray, FloatArray, IntArray, area_px2
@@ -59,7 +63,7 @@ _AR_LIMIT = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interval:
-    """An expanded percentile bootstrap interval.
+    """An expanded percentile bootstrap interval; of a share of none or all, with one exact bound.
 
     Attributes:
         low: Lower bound.
@@ -98,7 +102,8 @@ def interval(
     known = values[~np.isnan(values)]
     if not known.size:
         return None
-    low, high = bounds_of(known, sequences, level)
+    counted = _counted(matched, replicates, name, class_id, operating_scores or ())
+    low, high = with_width(*bounds_of(known, sequences, level), counted, level)
     return Interval(low=low, high=high, level=level, sequences=sequences, replicates=len(known))
 
 
@@ -186,6 +191,43 @@ def score_of_each(
     classes = range(n_classes) if class_id is None else [class_id]
     values = [_score_of_class(matched, replicates, name, each, given) for each in classes]
     return _nan_sum(values) if name == "phantoms_per_frame" else _nan_mean(values)
+
+
+def _counted(
+    matched: Matched, replicates: Replicates, name: ScoreName, class_id: int | None, operating_scores: Sequence[float]
+) -> list[Counted]:
+    """What the shares in a score stand on; none of a score that is no share, or no mean of shares."""
+    if name not in _AT_OPERATING_SCORES:
+        return []
+    truth = matched.ground_truth
+    if name == "red_as_green":
+        box, is_green = verdicts(truth, matched.stop_pairs, operating_scores)
+        green = replicates.count(truth.frame_index[box[is_green & matched.is_object[box]]])
+        return [count_share(green, replicates.count(truth.frame_index[is_stop_object(truth) & matched.is_object]))]
+    shares, level = [], matched.protocol.threshold_index(OPERATING_IOU) or 0
+    for each in range(len(truth.names)) if class_id is None else [class_id]:
+        start, stop = matched.class_offsets[each : each + 2]
+        at = start + np.flatnonzero(matched.score[start:stop] >= operating_scores[each])
+        at = at[~matched.is_ignored_at(0, level)[at]]
+        is_object = measured_objects(truth, matched.protocol, name, each) & matched.is_object
+        objects, counted = replicates.count(truth.frame_index[is_object]), replicates.count(matched.frame_index[at])
+        right = replicates.count(matched.frame_index[at[matched.is_match_at(0, level)[at]]])
+        if name == "phantoms_per_frame" and not objects.any():
+            shares.append(count_phantoms(counted, replicates.count(np.arange(len(truth)))))
+        elif name != "phantoms_per_frame" and objects.any():
+            part_and_whole = {"precision": (right, counted), "recall": (right, objects)}
+            shares.append(count_share(*part_and_whole.get(name, (2 * right, counted + objects))))
+    return shares
+
+
+def count_share(part: IntArray, whole: IntArray) -> Counted:
+    """A share, from (S,) counts by sequence."""
+    return Counted(part=int(part.sum()), whole=int(whole.sum()), sequences=int(np.count_nonzero(whole)))
+
+
+def count_phantoms(part: IntArray, frames: IntArray) -> Counted:
+    """Things per frame, of which a frame may have several, from (S,) counts by sequence."""
+    return Counted(part=int(part.sum()), whole=int(frames.sum()), sequences=len(frames), has_end=False)
 
 
 def _score_of_class(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tl_detection.evaluation.exact_bounds import Counted, with_width
 from tl_detection.evaluation.intervals import LEAST_SEQUENCES, LEVEL, bounds_of
 from tl_detection.evaluation.pairs import IntArray
 from tl_detection.evaluation.replicates import Replicates
@@ -20,7 +21,8 @@ class Rate:
         value: part / whole, times the unit that the rate is given per; None where there is no whole.
         low: Lower bound of its 95 % bootstrap interval over sequences; None of too few sequences.
         high: Upper bound. Where nothing was counted, no replicate counts anything either: then it is the rate of which
-            as many sequences show nothing in 2.5 % of cases (see `none_bound`).
+            as many sequences show nothing in 2.5 % of cases; so is the lower bound where everything was counted (see
+            `exact_bounds`).
         part: How many.
         whole: Of how many.
         sequences: Sequences that hold any of the whole.
@@ -50,7 +52,8 @@ class Share:
         part: (P,) frame of each thing that is counted.
         whole: (W,) frame of each thing that it is counted among; shares of one whole may hold one and the same array,
             which is then counted once.
-        per: 1000 gives a rate per thousand.
+        per: 1 gives a share: what is counted is of the whole, and 1 is the highest value. 1000 gives a rate per
+            thousand, which has no highest value.
     """
 
     part: IntArray
@@ -67,7 +70,7 @@ def measure_rate(
         replicates: Drawn from the frames that are spoken of; things of other frames do not count.
         part_frames: (P,) frame of each thing that is counted.
         whole_frames: (W,) frame of each thing that it is counted among.
-        per: 1000 gives a rate per thousand.
+        per: See `Share`.
         level: How often such an interval shall hold the true value.
     """
     return measure_rates(replicates, [Share(part=part_frames, whole=whole_frames, per=per)], level=level)[0]
@@ -95,17 +98,9 @@ def measure_rates(replicates: Replicates, shares: Sequence[Share], *, level: flo
             is_filled = drawn[:, at_whole] > 0
             values = drawn[is_filled, at_part] / drawn[is_filled, at_whole]
             if values.size:
-                low, high = (bound * share.per for bound in bounds_of(values, sequences, level))
-                high = high if part else none_bound(sequences, level) * share.per
+                counted = Counted(part=part, whole=whole, sequences=sequences, has_end=share.per == 1)
+                given = bounds_of(values, sequences, level)
+                low, high = (bound * share.per for bound in with_width(*given, [counted], level))
         value = part / whole * share.per if whole else None
         rates.append(Rate(value=value, low=low, high=high, part=part, whole=whole, sequences=sequences))
     return rates
-
-
-def none_bound(sequences: int, level: float = LEVEL) -> float:
-    """The upper bound of a rate of which n sequences show nothing: the exact bound of Clopper and Pearson (1934).
-
-    Sequences are what is independent, and the bound is that of the worst case: that all things of some sequences are
-    concerned and none of the others. Roughly 3.7 / n at the level of 95 %.
-    """
-    return 1 - ((1 - level) / 2) ** (1 / sequences)

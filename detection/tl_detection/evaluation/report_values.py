@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass
 from itertools import permutations
 from typing import Any, Literal
 
 from tl_datasets.errors import DataError, UsageError
 from tl_detection.evaluation.intervals import Interval, ScoreName
 from tl_detection.evaluation.measures import Measure, no_such
-from tl_detection.evaluation.rates import Rate, none_bound
+from tl_detection.evaluation.rates import Rate
 from tl_detection.evaluation.readings import value_in
 from tl_detection.evaluation.results import Report, SliceScores
 from tl_detection.evaluation.scores import Scores
 
 EVERYWHERE = "all frames"
-_SHARES: tuple[ScoreName, ...] = ("recall", "red_as_green")
 _SIZES = ("small", "medium", "large")
 
 
@@ -137,8 +136,6 @@ def _value(
 ) -> ReportedValue:
     value = value_in(scores, measure.name, class_id)
     found = intervals.get(str(Measure(name=measure.name, class_name=measure.class_name)))
-    if found is not None and measure.name in _SHARES:
-        found = _with_width(found)
     if found is not None:
         sequences = found.sequences
     elif value is not None and report.interval_method is not None:
@@ -153,18 +150,6 @@ def _value(
         objects=objects_measured(scores, measure.name, class_id),
         sequences=sequences,
     )
-
-
-def _with_width(found: Interval) -> Interval:
-    """The interval of a share of which nothing, or all, was counted: drawn again it is the same, however few there are.
-
-    Its bound is then that of a rate, see `rates.none_bound`.
-    """
-    if found.low == found.high == 0:
-        return replace(found, high=none_bound(found.sequences, found.level))
-    if found.low == found.high == 1:
-        return replace(found, low=1 - none_bound(found.sequences, found.level))
-    return found
 
 
 def objects_measured(scores: Scores, name: ScoreName, class_id: int | None) -> int:

@@ -49,7 +49,7 @@ class IntervalMethod:
         seed: Of the draw.
         level: Share of the replicates' values that lie between the bounds.
         least_sequences: Of fewer sequences there is no interval.
-        kind: Of the bootstrap.
+        kind: Of the bootstrap; a share of none, or of all, has an exact bound (see `exact_bounds`).
         unit: What is drawn, with replacement, as many as there are.
     """
 

@@ -13,7 +13,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tl_detection.evaluation.intervals import AREA_AND_IOU, LEAST_SEQUENCES, LEVEL, Interval, share_outside
+from tl_detection.evaluation.exact_bounds import Counted, with_width
+from tl_detection.evaluation.intervals import (
+    AREA_AND_IOU,
+    LEAST_SEQUENCES,
+    LEVEL,
+    Interval,
+    count_phantoms,
+    count_share,
+    share_outside,
+)
 from tl_detection.evaluation.matching import Matched, has_bit
 from tl_detection.evaluation.pairs import BoolArray, FloatArray, IntArray, area_px2
 from tl_detection.evaluation.protocol import OPERATING_IOU
@@ -55,11 +64,10 @@ def intervals_of(
     outside = share_outside(np.array([row.sequences for row in rows]), level)
     bounds = _quantiles(np.stack([row.values for row in rows]), (outside, 1 - outside))
     return {
-        row.word: Interval(
-            low=float(low), high=float(high), level=level, sequences=row.sequences, replicates=int(known)
-        )
-        for row, (low, high), known in zip(rows, *bounds, strict=True)
+        row.word: Interval(low=low, high=high, level=level, sequences=row.sequences, replicates=int(known))
+        for row, given, known in zip(rows, *bounds, strict=True)
         if known
+        for low, high in [with_width(float(given[0]), float(given[1]), row.counted, level)]
     }
 
 
@@ -71,11 +79,13 @@ class ReplicateValues:
         word: Of its `measures.Measure`, such as "ap50" or "recall:red".
         values: (R,) NaN = no value.
         sequences: Sequences that hold what it is measured on.
+        counted: The shares that it is the mean of; none of a score that is no share.
     """
 
     word: str
     values: FloatArray
     sequences: int
+    counted: Sequence[Counted] = ()
 
 
 def values_in_replicates(
@@ -107,7 +117,9 @@ class _Part:
         frames: (R,) frames.
         stop: (2, R) objects that mean stop, and those said to be green; None where the classes do not know.
         has_object: (classes, areas, S) true for the sequences with an object.
-        has_stop: (S,) true for the sequences with an object that means stop.
+        by_sequence: (3, classes, S) objects, and from the operating score on detections that are right and that count.
+        stop_by_sequence: (2, S) objects that mean stop, and those said to be green.
+        frames_by_sequence: (S,) frames.
     """
 
     matched: Matched
@@ -120,7 +132,9 @@ class _Part:
     frames: FloatArray
     stop: FloatArray | None
     has_object: BoolArray
-    has_stop: BoolArray
+    by_sequence: IntArray
+    stop_by_sequence: IntArray
+    frames_by_sequence: IntArray
 
     @staticmethod
     def of(matched: Matched, replicates: Replicates, operating_scores: Sequence[float]) -> _Part:
@@ -204,7 +218,9 @@ class _Part:
             frames=rest[-3],
             stop=rest[-2:] if knows_stop else None,
             has_object=objects > 0,
-            has_stop=stop > 0,
+            by_sequence=np.stack([objects[:, 0], right, counted]),
+            stop_by_sequence=np.stack([stop, as_green]),
+            frames_by_sequence=frames,
         )
 
     def rows(self) -> list[ReplicateValues]:
@@ -227,24 +243,43 @@ class _Part:
             ("recall", self.right, objects),
             ("f1", 2 * self.right, self.counted + objects),
         ):
-            found += self._mean_and_classes(name, np.where(has_object, _ratio(part, whole), np.nan), 0)
-        n_sequences = len(self.has_stop)
+            values = np.where(has_object, _ratio(part, whole), np.nan)
+            found += self._mean_and_classes(name, values, 0, self._shares(name))
+        n_sequences = len(self.frames_by_sequence)
         phantoms = _ratio(
             self.counted[self.is_absent], np.broadcast_to(self.frames, (self.is_absent.sum(), len(self.frames)))
         )
+        seen = [count_phantoms(of_class, self.frames_by_sequence) for of_class in self.by_sequence[2][self.is_absent]]
         if len(phantoms):
-            found.append(ReplicateValues(word="phantoms_per_frame", values=phantoms.sum(axis=0), sequences=n_sequences))
+            total = phantoms.sum(axis=0)
+            found.append(ReplicateValues(word="phantoms_per_frame", values=total, sequences=n_sequences, counted=seen))
         found += [
-            ReplicateValues(word=f"phantoms_per_frame:{names[each]}", values=values, sequences=n_sequences)
-            for each, values in zip(np.flatnonzero(self.is_absent), phantoms, strict=True)
+            ReplicateValues(
+                word=f"phantoms_per_frame:{names[each]}", values=values, sequences=n_sequences, counted=[of_class]
+            )
+            for each, values, of_class in zip(np.flatnonzero(self.is_absent), phantoms, seen, strict=True)
         ]
         if self.stop is not None:
             values = _ratio(self.stop[1], self.stop[0])
-            found.append(ReplicateValues(word="red_as_green", values=values, sequences=int(self.has_stop.sum())))
+            stop, as_green = self.stop_by_sequence
+            green = count_share(as_green, stop)
+            found.append(
+                ReplicateValues(word="red_as_green", values=values, sequences=green.sequences, counted=[green])
+            )
         return found
 
-    def _mean_and_classes(self, name: str, values: FloatArray, area: int) -> list[ReplicateValues]:
-        """The mean over the classes that have a value, and each class; from (classes, R) values."""
+    def _shares(self, name: str) -> list[Counted]:
+        """What precision, recall or F1 of each class stands on; nothing of a class without an object."""
+        shares = []
+        for objects, right, counted in self.by_sequence.transpose(1, 0, 2) * ~self.is_absent[:, None, None]:
+            part_and_whole = {"precision": (right, counted), "recall": (right, objects)}
+            shares.append(count_share(*part_and_whole.get(name, (2 * right, counted + objects))))
+        return shares
+
+    def _mean_and_classes(
+        self, name: str, values: FloatArray, area: int, shares: Sequence[Counted] = ()
+    ) -> list[ReplicateValues]:
+        """The mean over the classes that have a value, and each class; from (classes, R) values and what they share."""
         is_known = ~np.isnan(values)
         total = np.where(is_known, values, 0.0).sum(axis=0)
         has_object = self.has_object[:, area]
@@ -253,11 +288,19 @@ class _Part:
                 word=name,
                 values=_ratio(total, is_known.sum(axis=0)),
                 sequences=int(has_object.any(axis=0).sum()),
+                counted=shares,
             )
         ]
         rows += [
-            ReplicateValues(word=f"{name}:{class_name}", values=of_class, sequences=int(here.sum()))
-            for class_name, of_class, here in zip(self.matched.ground_truth.names, values, has_object, strict=True)
+            ReplicateValues(
+                word=f"{name}:{class_name}",
+                values=of_class,
+                sequences=int(here.sum()),
+                counted=shares[each : each + 1],
+            )
+            for each, (class_name, of_class, here) in enumerate(
+                zip(self.matched.ground_truth.names, values, has_object, strict=True)
+            )
         ]
         return rows
 

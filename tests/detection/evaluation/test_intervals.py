@@ -111,13 +111,45 @@ def test_frames_of_one_drive_count_as_one_observation(drives_of):
     assert by_drive.high - by_drive.low > 1.4 * (by_frame.high - by_frame.low)
 
 
-def test_a_perfect_detector_has_no_width(drives_of):
-    matched = drives_of([3] * LEAST_SEQUENCES)
-    for name in ("ap", "ap50", "ap75", "ar100", "precision", "recall", "f1"):
+@pytest.mark.parametrize("n", [LEAST_SEQUENCES, 40])
+def test_all_or_none_of_few_drives_is_not_all_or_none(drives_of, n):
+    """What all replicates agree on gets the exact bound over drives: 3 frames of each drive are no 3 observations."""
+    bound = 1 - 0.025 ** (1 / n)
+    perfect, blind = drives_of([3] * n), drives_of([0] * n)
+    for name in ("precision", "recall", "f1"):
+        for class_id in (None, 0):
+            best, worst = (interval_of(matched, name, class_id=class_id) for matched in (perfect, blind))
+            assert (best.low, best.high) == pytest.approx((1 - bound, 1)), name
+            assert (worst.low, worst.high) == pytest.approx((0, bound)), name
+    for name, class_id in (("red_as_green", None), ("phantoms_per_frame", None), ("phantoms_per_frame", 2)):
+        none = interval_of(perfect, name, class_id=class_id)
+        assert (none.low, none.high) == pytest.approx((0, bound)), name
+    for name in ("ap", "ap50", "ap75", "ar100"):
+        found = interval_of(perfect, name)
+        assert (found.low, found.high) == pytest.approx((1, 1)), "average precision is no share"
+
+
+def test_what_was_seen_once_has_the_interval_of_the_replicates(drives_of):
+    matched = drives_of([3] * 9 + [2])
+    for name in ("precision", "recall", "f1"):
         found = interval_of(matched, name)
-        assert (found.low, found.high) == pytest.approx((1, 1)), name
-    worst = interval_of(matched, "red_as_green")
-    assert (worst.low, worst.high) == (0, 0)
+        assert 1 - 0.025 ** (1 / 10) < found.low < 1, name
+
+
+def test_the_exact_bound_of_a_mean_is_the_mean_of_those_of_its_classes(catalog_of, detections_of, lights):
+    """Ten drives, red lights in all of them and green ones in two, every one found."""
+    frames, rows = [], []
+    for index in range(10):
+        boxes = [(0, 0, 20, 20), (100, 0, 120, 20)][: 2 if index < 2 else 1]
+        states = (State.RED, State.GREEN)
+        annotations = tuple(Annotation(xyxy=box, state=state) for box, state in zip(boxes, states, strict=False))
+        frames.append(Frame(frame_id=str(index), path=f"{index}", width_px=640, height_px=48, annotations=annotations))
+        rows.append([(*box, 0.9, 2 * place) for place, box in enumerate(boxes)])
+    matched = match(ground_truth_from_catalog(catalog_of(frames), lights), [detections_of(row) for row in rows])
+    bounds = [1 - 0.025 ** (1 / n) for n in (10, 2)]
+    for name in ("precision", "recall", "f1"):
+        assert interval_of(matched, name).low == pytest.approx(1 - np.mean(bounds)), name
+        assert interval_of(matched, name, class_id=0).low == pytest.approx(1 - bounds[0]), name
 
 
 def test_no_interval_without_objects_or_of_few_sequences(drives_of):
@@ -125,7 +157,7 @@ def test_no_interval_without_objects_or_of_few_sequences(drives_of):
     assert interval_of(matched, "ap50", class_id=1) is None
     assert interval_of(matched, "ap_large") is None
     assert interval_of(matched, "phantoms_per_frame", class_id=0) is None
-    assert interval_of(matched, "phantoms_per_frame", class_id=1).high == 0
+    assert interval_of(matched, "phantoms_per_frame", class_id=1).low == 0
     few = drives_of([3, 2, 1, 2, 3][: LEAST_SEQUENCES - 1])
     assert all(interval_of(few, name) is None for name in get_args(ScoreName))
 

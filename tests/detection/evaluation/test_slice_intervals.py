@@ -9,6 +9,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from tl_datasets.frame import Annotation, Frame
+from tl_datasets.taxonomy import State
+from tl_detection.evaluation.ground_truth import ground_truth_from_catalog
 from tl_detection.evaluation.intervals import LEAST_SEQUENCES, ScoreName, interval
 from tl_detection.evaluation.matching import match
 from tl_detection.evaluation.pairs import area_px2
@@ -68,6 +71,39 @@ def test_all_at_once_are_those_one_by_one(records, seed, on_grid, frames_per_dri
         ours = intervals_of(matched, Selection.of_frames(matched, frames), drawn, operating_scores)
         assert len(ours) >= 30
         assert_same(ours, expected_intervals(matched, drawn, operating_scores))
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_all_at_once_have_the_exact_bounds_of_all_and_none(catalog_of, detections_of, lights, right):
+    """Red in twelve drives, green in six; all right, or none and a yellow where there is none in the first drive."""
+    frames, rows = [], []
+    for index in range(12):
+        lamps = [("red", 0, 0), ("green", 100, 2)][: 2 if index < 6 else 1]
+        annotations = tuple(Annotation(xyxy=(x, 0, x + 10, 20), state=State(word)) for word, x, _ in lamps)
+        frames.append(Frame(frame_id=str(index), path=f"{index}", width_px=640, height_px=48, annotations=annotations))
+        left = 0 if right else 300
+        rows.append([(x + left, 0, x + left + 10, 20, 0.9, class_id) for _, x, class_id in lamps])
+    if not right:
+        rows[0].append((500, 0, 510, 20, 0.9, 1))
+    matched = match(ground_truth_from_catalog(catalog_of(frames), lights), [detections_of(row) for row in rows])
+    drawn = draw_replicates(sequence_numbers(matched.ground_truth), replicates=300)
+    every = Selection.of_frames(matched, np.ones(12, np.bool_))
+    ours = intervals_of(matched, every, drawn, [0.5] * 4)
+    assert_same(ours, expected_intervals(matched, drawn, [0.5] * 4))
+    bounds = {n: 1 - 0.025 ** (1 / n) for n in (6, 12)}
+    mean = (bounds[6] + bounds[12]) / 2
+    for name in ("precision", "recall", "f1"):
+        for word, bound in ((name, mean), (f"{name}:red", bounds[12]), (f"{name}:green", bounds[6])):
+            expected = (1 - bound, 1) if right else (0, bound)
+            assert (ours[word].low, ours[word].high) == pytest.approx(expected), word
+    assert (ours["red_as_green"].low, ours["red_as_green"].high) == pytest.approx((0, bounds[12]))
+    for word in ("phantoms_per_frame", "phantoms_per_frame:yellow"):
+        found = ours[word]
+        if right:
+            assert (found.low, found.high) == pytest.approx((0, bounds[12]))
+        else:
+            assert (found.low, found.high) == pytest.approx((0, 1 / 4), abs=0.09), "seen once: as drawn"
+    assert ours["phantoms_per_frame:off"].high == pytest.approx(bounds[12])
 
 
 def test_a_slice_of_objects_has_the_intervals_of_its_size(records):

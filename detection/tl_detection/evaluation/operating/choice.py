@@ -202,8 +202,8 @@ def _choose_class(
         [
             Share(part=frame[above & is_right], whole=frame[above]),
             Share(part=frame[above & is_right], whole=objects),
-            # F1 = 2 * right / (detections + objects), as a rate per two.
-            Share(part=frame[above & is_right], whole=np.concatenate([frame[above], objects]), per=2),
+            # F1 = 2 * right / (detections + objects): the share of both that have found each other.
+            Share(part=np.repeat(frame[above & is_right], 2), whole=np.concatenate([frame[above], objects])),
         ],
     )
     return OperatingPoint(

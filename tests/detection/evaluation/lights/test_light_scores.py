@@ -11,12 +11,12 @@ import pytest
 from tl_datasets.frame import Annotation
 from tl_datasets.label_space import LabelSpace, Rule
 from tl_datasets.taxonomy import Relevance, State, TimeOfDay
+from tl_detection.evaluation.exact_bounds import none_bound
 from tl_detection.evaluation.lights.answers import read_answers
 from tl_detection.evaluation.lights.scores import score_lights
 from tl_detection.evaluation.lights.traits import read_traits
 from tl_detection.evaluation.matching import match
 from tl_detection.evaluation.overlaps import measure_overlaps
-from tl_detection.evaluation.rates import none_bound
 from tl_detection.evaluation.replicates import draw_replicates, sequence_numbers
 from tl_detection.evaluation.scores import score
 from tl_detection.evaluation.selection import Selection
@@ -217,9 +217,19 @@ def test_nothing_to_see_gives_no_value(said_of, frame_of, n_frames):
 
 def test_none_of_many_is_not_never(said_of, frame_of, lamp):
     frames = [frame_of(str(index), lamp("red", 0), sequence=str(index)) for index in range(20)]
-    mistake = said_of(frames, [[on(0, 0.9, RED)]] * 20).red_as_green
+    found = said_of(frames, [[on(0, 0.9, RED)]] * 20)
+    mistake = found.red_as_green
     assert (mistake.rate.value, mistake.rate.low) == (0, 0)
-    assert mistake.rate.high == pytest.approx(none_bound(20)) == pytest.approx(1 - 0.025 ** (1 / 20))
+    assert mistake.rate.high == pytest.approx(none_bound(20, 0.95)) == pytest.approx(1 - 0.025 ** (1 / 20))
+    always = found.states.rows[RED].said[RED]
+    assert (always.value, always.low, always.high) == (1, 1 - mistake.rate.high, 1), "and all of many is not always"
+    assert found.phantoms.overall.rate.high == pytest.approx(1000 * mistake.rate.high)
+
+
+def test_a_phantom_in_every_frame_is_no_highest_rate(said_of, frame_of):
+    frames = [frame_of(str(index), sequence=str(index)) for index in range(20)]
+    rate = said_of(frames, [[on(0, 0.9, RED)]] * 20).phantoms.overall.rate
+    assert (rate.value, rate.low, rate.high) == (1000, 1000, 1000), "it could be more than one per frame"
 
 
 def test_size_bins(answers_of, frame_of, lamp):
