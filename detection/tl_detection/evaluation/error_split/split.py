@@ -3,6 +3,9 @@
 Errors are counted at the operating scores; AP50 is taken over all scores, as ever. The gains do not add up to what is
 missing to 1: mending one kind makes another matter more. A gain can be a hair below 0, as recall is read at 101 places.
 Without an object a class has no AP50 and no gains, and its errors still count.
+
+In a selection of objects, such as the red ones or the small ones, an error about one of them counts even where the
+detection itself lies outside: a red lamp that is said to be green is an error of the red ones.
 """
 
 from __future__ import annotations
@@ -82,8 +85,7 @@ def split_errors(
     names = matched.ground_truth.names
     counts = _counts(matched, outcomes, selection, kinds_at_work)
     # Mended errors become right if they are about an object of the selection.
-    mended = np.flatnonzero(kinds.mends & outcomes.is_counted)
-    mended = mended[selection.objects[kinds.about[mended]]]
+    mended = np.flatnonzero(kinds.mends & _is_about(kinds, selection))
     classes = []
     for class_id, name in enumerate(names):
         ap50, gains = _gains(matched, outcomes, selection, kinds, mended, class_id)
@@ -116,7 +118,7 @@ def _class_errors(
 def _counts(matched: Matched, outcomes: Outcomes, selection: Selection, kinds: ErrorKinds) -> IntArray:
     """(classes, kinds of `KINDS`) errors."""
     n_classes, n_kinds = len(outcomes.objects), len(ErrorKind)
-    is_wrong = outcomes.is_counted & ~outcomes.is_right & (kinds.kind >= 0)
+    is_wrong = (outcomes.is_counted | _is_about(kinds, selection)) & ~outcomes.is_right & (kinds.kind >= 0)
     cell = matched.class_id[is_wrong] * n_kinds + kinds.kind[is_wrong]
     wrong = np.bincount(cell, minlength=n_classes * n_kinds).reshape(n_classes, n_kinds)
     class_id = matched.ground_truth.class_id
@@ -125,6 +127,11 @@ def _counts(matched: Matched, outcomes: Outcomes, selection: Selection, kinds: E
         for mask in (kinds.is_missed, ~kinds.is_found)
     )
     return np.column_stack([wrong, missed, wrong.sum(axis=1), not_found]).astype(np.int64)
+
+
+def _is_about(kinds: ErrorKinds, selection: Selection) -> BoolArray:
+    """(D,) true for the errors about an object of the selection."""
+    return (kinds.about >= 0) & selection.objects[kinds.about]
 
 
 def _gains(

@@ -106,8 +106,8 @@ def notes(report: Report, rows: Iterable[SliceRow]) -> tuple[str, ...]:
     else:
         found.append(
             f"Intervals are {report.interval_method.kind} intervals over {report.interval_method.unit}s: how far a "
-            f"number would move had other drives been recorded. Fewer than {LEAST_SEQUENCES} sequences have none. Where "
-            "none was counted, or all, the other bound is exact (Clopper and Pearson, over sequences)."
+            f"number would move had other drives been recorded. Fewer than {LEAST_SEQUENCES} sequences have none. "
+            "Where none was counted, or all, the other bound is exact (Clopper and Pearson, over sequences)."
         )
     if any(row.is_small for row in rows):
         found.append(

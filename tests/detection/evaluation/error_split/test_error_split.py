@@ -154,6 +154,26 @@ def test_a_selection_has_its_own_errors(split, truth_of, detections_of):
     assert gain["classification"] == 0, "mended, it would find a lamp that the selection does not speak of"
 
 
+def test_an_error_about_an_object_of_a_selection_counts_wherever_the_detection_lies(split, truth_of, detections_of):
+    """Two red lamps, of which one is said to be green and one is half boxed: in a slice of reds nothing may vanish."""
+    truth = truth_of([("red", LAMP), ("red", (100, 0, 120, 40))])
+    detections = [detections_of([(*LAMP, 0.9, GREEN), (100, 0, 120, 18, 0.8, RED), (300, 0, 320, 40, 0.7, GREEN)])]
+
+    def none_of_them(matched, whole):
+        return Selection(frames=whole.frames, objects=whole.objects, detections=np.zeros(3, np.bool_))
+
+    found = split(truth, detections, select=none_of_them)
+    assert counts(found.overall) == {
+        "classification": 1,
+        "localisation": 1,
+        "false_positives": 2,
+        "false_negatives": 2,
+    }
+    gain = {item.kind: item.gain_ap50 for item in found.classes[RED].errors}
+    assert (gain["classification"], gain["localisation"]) == pytest.approx((51 / 101, 51 / 101))
+    assert gain["background"] == gain["false_positives"] == 0
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_order_does_not_matter(split, random_problem, seed):
     problem = random_problem(seed)

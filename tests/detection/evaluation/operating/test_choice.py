@@ -276,3 +276,10 @@ def test_the_limit_holds_as_answers_count_it(random_problem, seed):
         if lower.size:
             scores[GREEN] = float(lower.max())
             assert as_green(scores) > share * n_stop, "a lower score that finds another lamp is not allowed"
+
+
+def test_a_perfect_class_of_few_drives_is_not_sure_to_be_perfect(choose):
+    red = choose([([(RED, 0)], [(0, 0.9, RED)])] * 10)[RED]
+    bound = 1 - 0.025 ** (1 / 10)
+    assert (red.precision.low, red.recall.low, red.f1_low) == pytest.approx((1 - bound,) * 3)
+    assert (red.f1, red.f1_high) == (1, 1)
