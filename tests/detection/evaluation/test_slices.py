@@ -318,6 +318,12 @@ def test_sizes_in_the_network_need_its_input(scene):
         slice_by_expression(scene[0], "network_width_px < 4")
 
 
+@pytest.mark.parametrize("name", ["overall", "all frames", "new frames", "old frames"])
+def test_names_that_mean_something_else_in_a_report_are_refused(scene, name):
+    with pytest.raises(UsageError, match=f"slice '{name}': reports call other frames so"):
+        check_slice_names([slice_by_expression(scene[0], f"{name}: night")])
+
+
 def test_two_slices_of_one_name_are_refused(scene):
     slices = [slice_by_expression(scene[0], text) for text in ("wet: rainy", "wet: snowy")]
     check_slice_names(slices[:1])
