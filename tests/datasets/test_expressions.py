@@ -112,6 +112,8 @@ def test_words_stand_for_their_column(text, rows):
         ("secret and weather == 'rainy'", [0]),
         ("secret and weather != 'rainy'", [1, 3]),
         ("not (secret or ok)", [1, 3]),
+        ("not (weather == 'rainy' and secret)", [0, 1, 2, 3]),
+        ("not (weather == 'rainy')", [1, 3]),
         ("not (secret and ok)", [0, 1, 2, 3]),
         ("width_px < 1000 and number < 3 and ok", [0]),
         ("number < width_px", [0, 1, 2, 3]),

@@ -32,7 +32,7 @@ class ClassLrp:
         name: The class, or "mean".
         olrp: In [0, 1], lower is better; None without an object.
         placement: Mean 1 - IoU of the found objects, in [0, 0.5]; None where none is found.
-        false_positives: Share of the detections that are wrong; None without a detection.
+        false_positives: Share of the detections from `best_score` on that are wrong; None where none is found.
         missed: Share of the objects that are missed.
         best_score: The score threshold at which the error is least, the higher one of equals; None where nothing is
             found, and of the mean.

@@ -36,10 +36,15 @@ def test_they_agree_with_the_scores_and_become_json(random_problem, analyses_of,
     problem = random_problem(seed)
     truth = problem.ground_truth
     mask = np.arange(len(truth)) % 3 > 0
-    scores = score(match(truth, problem.detections), mask, [0.4] * 4)
+    matched = match(truth, problem.detections)
+    scores, records = score(matched, mask, [0.4] * 4), records_by_class(matched, mask)
     found = analyses_of(truth, problem.detections, [0.4] * 4, mask)
     json.dumps(asdict(found), allow_nan=False)
     assert (found.lights.frames, found.lights.objects) == (scores.frames, scores.objects)
+    for of_class, errors in zip(records, found.errors.classes, strict=True):
+        n_right, n_counted = of_class.counts_from(0.4)
+        count = {item.kind: item.count for item in errors.errors}
+        assert (count["false_positives"], count["false_negatives"]) == (n_counted - n_right, errors.objects - n_right)
     for item, errors, curve in zip(scores.classes, found.errors.classes, found.curves.classes, strict=True):
         assert errors.ap50 == (None if item.ap50 is None else pytest.approx(item.ap50))
         if item.recall is None or not curve.score:

@@ -68,6 +68,11 @@ def test_by_hand(calibrate):
     assert (red.low, red.sequences) == (None, 3)
 
 
+def test_a_score_at_the_floor_counts(calibrate):
+    red = calibrate([[(0.25, True, RED)], [(0.2499, True, RED)]], n_bins=4, floor_score=0.25).classes[RED]
+    assert (red.detections, red.d_ece) == (1, pytest.approx(0.75))
+
+
 def test_class_without_a_detection_has_no_value(calibrate):
     off = calibrate([[(0.9, True, RED)]]).classes[OFF]
     assert (off.d_ece, off.low, off.detections, off.sequences) == (None, None, 0, 0)

@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 
 from tl_datasets.errors import UsageError
+from tl_datasets.label_space import LabelSpace, Rule
 from tl_datasets.network_size import InputSize
+from tl_detection.detector import Detections
 from tl_detection.evaluation.analyses import prepare
+from tl_detection.evaluation.ground_truth import ground_truth_from_catalog
 from tl_detection.evaluation.intervals import interval
 from tl_detection.evaluation.matching import match
 from tl_detection.evaluation.replicates import draw_replicates, sequence_numbers
@@ -80,6 +83,16 @@ def test_the_bins_share_all_objects_out(problem_of_sizes):
     assert sum(rate.part for rate in reds) == (is_red & (answers.said == 2)).sum() > 0
     everything = measure_size_curve(answers, selection, drawn, edges=(1e9,)).bins[0]
     assert (everything.ap50, everything.objects) == (score(answers.matched).ap50, selection.objects.sum())
+
+
+def test_a_lamp_that_is_missed_is_not_said_to_be_the_last_class(problem_of):
+    """Nothing said is stored as -1, which reads the last class: here green."""
+    space = LabelSpace(classes={name: Rule(state=[name]) for name in ("red", "green")})
+    truth = ground_truth_from_catalog(problem_of([(0, 0, 10, 20)], []).catalog, space)
+    answers = prepare(match(truth, [Detections.empty()]), [0.5] * 2).answers
+    every = Selection.of_frames(answers.matched, np.ones(1, np.bool_))
+    curve = measure_size_curve(answers, every, draw_replicates(np.arange(1), replicates=5))
+    assert [(item.red_as_green.part, item.said.part) for item in curve.bins if item.objects] == [(0, 0)]
 
 
 def test_a_curve_speaks_of_its_selection(problem_of_sizes):

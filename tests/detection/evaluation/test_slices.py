@@ -211,6 +211,10 @@ def test_by_names_values_in_order(scene):
     ]
 
 
+def test_what_only_ignore_areas_are_makes_no_slice(scene):
+    assert [item.name for item in slices_by(scene[0], ["state"])] == ["state=red", "state=yellow", "state=green"]
+
+
 def test_a_catalog_without_conditions_has_one_slice_of_each(catalog_of, lights):
     frames = [Frame(frame_id=word, path=word, width_px=9, height_px=9, annotations=()) for word in "ab"]
     truth = ground_truth_from_catalog(catalog_of(frames), lights)

@@ -11,9 +11,10 @@ both            what is left: near an object of another class, and not on it
 
 missed          an object that was not found, and that no localisation or classification error would have found
 
-The order is that of the authors' tool. Where several localisation and classification errors are about one object that
-was not found, mending makes the best-scored of them right and takes the others away; errors about a found object go
-away, too. Detections that lie on ignore areas are no errors (the authors' tool mends them).
+The order is that of the authors' tool, which calls an overlap of exactly 0.5 a localisation error, too. Where several
+localisation and classification errors are about one object that was not found, mending makes the best-scored of them
+right and takes the others away; errors about a found object go away, too. Detections that lie on ignore areas are no
+errors (the authors' tool mends them).
 """
 
 from __future__ import annotations

@@ -8,9 +8,9 @@ A detection speaks of one object, even where it lies on two: of the one that mat
 that it overlaps most, by at least IoU 0.5. So a green box that has found a green lamp does not also turn the red lamp
 beside it, which it happens to overlap, into green.
 
-A detection that speaks of no object and lies on no ignore area is a phantom where it touches no object, and else a
-misplaced box: there is a light, and the box is about it, but not on it. An object in an ignore area is still an object:
-what is said of it counts.
+A detection that speaks of no object and lies on no ignore area of its class is a phantom where it touches no object,
+and else a misplaced box: there is a light, and the box is about it, but not on it. A red lamp that is to be ignored
+excuses red alone. An object in an ignore area is still an object: what is said of it counts.
 """
 
 from __future__ import annotations

@@ -75,6 +75,11 @@ CASES = {
         {},
     ),
     "duplicate": ([(*LAMP, 0.9, RED), (*LAMP, 0.8, RED)], {"duplicate": 1, "false_positives": 1}, {}),
+    "duplicate of just a half": (
+        [(*LAMP, 0.9, RED), (0, 0, 20, 20, 0.8, RED)],
+        {"duplicate": 1, "false_positives": 1},
+        {},
+    ),
     "background": (
         [(300, 0, 320, 40, 0.9, RED), (*LAMP, 0.8, RED)],
         {"background": 1, "false_positives": 1},
@@ -125,6 +130,32 @@ def test_counts_are_those_above_the_operating_scores(split, truth_of, detections
 def test_ignore_areas_are_neither_errors_nor_missed(split, truth_of, detections_of):
     found = split(truth_of([("red", LAMP)], ignore=True), [detections_of([(*LAMP, 0.9, RED)])])
     assert counts(found.overall) == {} and found.overall.ap50 is None and found.overall.objects == 0
+
+
+def test_a_detection_on_an_ignore_area_is_no_error_about_the_lamp_beside_it(lights, catalog_of, split, detections_of):
+    lamp = Annotation(xyxy=LAMP, state=State.RED)
+    frame = Frame(
+        frame_id="a",
+        path="a",
+        width_px=640,
+        height_px=480,
+        annotations=(lamp, Annotation(xyxy=(0, 20, 20, 90), state=State.UNKNOWN)),
+    )
+    truth = ground_truth_from_catalog(catalog_of([frame]), lights)
+    found = split(truth, [detections_of([(0, 22, 20, 82, 0.9, RED)])])  # IoU 0.22 with the lamp
+    assert counts(found.overall) == {"missed": 1, "false_negatives": 1}
+
+
+def test_what_a_selection_misses_is_mended_alone(split, truth_of, detections_of):
+    truth = truth_of([("red", LAMP), ("red", (100, 0, 120, 40))], [("red", LAMP)], [("red", LAMP)])
+    detections = [detections_of(rows) for rows in ([(*LAMP, 0.9, RED)], [], [])]
+
+    def first_frame(matched, whole):
+        return Selection.of_frames(matched, np.array([True, False, False]))
+
+    red = split(truth, detections, select=first_frame).classes[RED]
+    gain = {item.kind: item.gain_ap50 for item in red.errors}
+    assert gain["missed"] == gain["false_negatives"] == pytest.approx(1 - 51 / 101)
 
 
 def test_a_selection_has_its_own_errors(split, truth_of, detections_of):

@@ -21,6 +21,7 @@ from tl_detection.evaluation.replicates import draw_replicates, sequence_numbers
 from tl_detection.evaluation.scores import score
 from tl_detection.evaluation.selection import Selection
 from tl_detection.evaluation.slices import slice_by_expression
+from tl_detection.evaluation.stop_lights import is_stop_object
 
 RED, YELLOW, GREEN, OFF = range(4)
 
@@ -127,6 +128,33 @@ def test_a_green_box_that_found_a_green_lamp_does_not_turn_the_red_one_beside_it
     assert (counts.objects, counts.detected, counts.as_green) == (1, 0, 0)
 
 
+def test_a_detection_of_exactly_its_operating_score_counts_in_the_scores_too(answers_of, frame_of, lamp):
+    found = answers_of([frame_of("a", lamp("red", 0))], [[on(0, 0.5, GREEN)]])
+    for green, expected in ((0.5, 1), (0.5 + 1e-9, 0)):
+        counts = score(found.matched, operating_scores=[0.5, 0.5, green, 0.5]).red_as_green
+        assert (counts.detected, counts.as_green) == (expected, expected)
+
+
+def test_an_ignored_red_lamp_is_no_stop_object(answers_of, frame_of, lamp):
+    found = answers_of([frame_of("a", lamp("red", 0, ignore=True), lamp("red", 50))], [[on(0, 0.9, GREEN)]])
+    assert is_stop_object(found.matched.ground_truth).tolist() == [False, True]
+    assert not len(found.matched.stop_pairs.box)
+
+
+def test_a_lamp_that_is_missed_is_not_said_to_be_the_last_class(said_of, frame_of, lamp):
+    """Nothing said is stored as -1, which reads the last class: here green, and red."""
+    for names in (("red", "green"), ("green", "red")):
+        space = LabelSpace(classes={name: Rule(state=[name]) for name in names})
+        found = said_of([frame_of("a", lamp("red", 0), lamp("green", 50))], [[]], label_space=space)
+        assert (found.red_as_green.rate.part, found.green_as_red.rate.part) == (0, 0)
+        assert [[rate.part for rate in row.said] for row in found.states.rows] == [[0, 0], [0, 0]]
+
+
+def test_green_said_to_be_yellow_is_not_green_as_red(said_of, frame_of, lamp):
+    found = said_of([frame_of("a", lamp("green", 0), lamp("green", 50))], [[on(0, 0.9, YELLOW), on(50, 0.9, OFF)]])
+    assert (found.green_as_red.rate.part, found.green_as_red.rate.whole, found.green_as_red.detected) == (0, 2, 2)
+
+
 ARROWS = LabelSpace(
     classes={
         "red_left": Rule(state=["red"], pictogram=["arrow_left"]),
@@ -204,6 +232,7 @@ def test_an_object_slice_speaks_of_its_objects_and_detections(answers_of, frame_
     found = score_lights(answers, read_traits(matched.ground_truth), selection, replicates)
     assert (found.objects, found.red_as_green.rate.part, found.red_as_green.rate.whole) == (1, 1, 1)
     assert found.phantoms.overall.rate.part == 0
+    assert [rate.part for rate in found.states.nothing_there] == [0, 0, 0, 0]
 
 
 @pytest.mark.parametrize("n_frames", [0, 3])
