@@ -192,12 +192,14 @@ def run_compare(options: argparse.Namespace) -> int:
 def run_gate(options: argparse.Namespace) -> int:
     """`tl gate`."""
     from tl_datasets.errors import ConfigError
+    from tl_detection.evaluation.gate.gate import remove_verdicts, write_gate
     from tl_detection.evaluation.gate.gate import run_gate as gate
-    from tl_detection.evaluation.gate.gate import write_gate
     from tl_detection.evaluation.gate.judge import is_passed
     from tl_detection.evaluation.gate.rules import load_rules
     from tl_detection.evaluation.gate.summary import format_console
 
+    if options.out is not None:
+        remove_verdicts(options.out)
     try:
         rules = load_rules(options.rules)
     except ConfigError as error:  # to continuous integration a failed gate and a broken one are two things

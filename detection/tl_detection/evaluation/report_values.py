@@ -16,6 +16,8 @@ from tl_detection.evaluation.results import Report, SliceScores
 from tl_detection.evaluation.scores import Scores
 
 EVERYWHERE = "all frames"
+# Rates of the analyses that are counted among frames and not among objects.
+_OF_FRAMES = "lights.phantoms."
 _SIZES = ("small", "medium", "large")
 
 
@@ -28,16 +30,18 @@ class ReportedValue:
         interval: Of the score; None where it has none.
         where: Name of the slice.
         frames: Of the slice.
-        objects: That the number was measured on; of one class and size at most so many.
-        sequences: That hold such objects; where they were too few for an interval, at most so many.
+        counted: What the number was measured on; of one class and size at most so many.
+        counted_what: What these are: objects, or frames where phantoms are counted per frame.
+        sequences: That hold any of it; where they were too few for an interval, at most so many.
     """
 
     value: float | None
     interval: Interval | None
     where: str
     frames: int
-    objects: int
+    counted: int
     sequences: int
+    counted_what: Literal["objects", "frames"] = "objects"
 
 
 def reported_values(report: Report, measure: Measure, slice_name: str | None = None) -> list[ReportedValue]:
@@ -93,7 +97,8 @@ def reported_rate(
         interval=found,
         where=slice_name or EVERYWHERE,
         frames=scores.frames,
-        objects=rate.whole,
+        counted=rate.whole,
+        counted_what="frames" if path.startswith(_OF_FRAMES) else "objects",
         sequences=rate.sequences,
     )
 
@@ -147,7 +152,7 @@ def _value(
         interval=found,
         where=where,
         frames=scores.frames,
-        objects=objects_measured(scores, measure.name, class_id),
+        counted=objects_measured(scores, measure.name, class_id),
         sequences=sequences,
     )
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from tl_datasets.errors import DataError, show
 from tl_datasets.label_space import LabelSpace
 from tl_detection.evaluation.protocol import COCO, CocoProtocol
-from tl_detection.evaluation.results import Report
+from tl_detection.evaluation.results import Report, SliceScores
 
 # How `operating_from` begins where a file gave the scores; its name follows.
 _GIVEN = "of "
@@ -30,7 +30,11 @@ class ProtocolDifference:
     second: str
 
     def __str__(self) -> str:
-        return f"{self.field} is {self.first} in the first and {self.second} in the second"
+        return self.between("the first", "the second")
+
+    def between(self, first: str, second: str) -> str:
+        """In words, with a name for each of the two."""
+        return f"{self.field} is {self.first} in {first} and {self.second} in {second}"
 
 
 def rules_of_report(
@@ -52,6 +56,27 @@ def rules_of_report(
     if intervals and report.interval_method is not None:
         rules |= {f"interval_method.{key}": value for key, value in asdict(report.interval_method).items()}
     return rules
+
+
+def rules_of_slices(first: Report, second: Report) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What each slice that both reports have stands for in either, by its name.
+
+    An expression may have another text under the same name, and a size in pixels of the network another network: then
+    the same frames give the slice other objects.
+    """
+    same_frames = first.catalog_fingerprint == second.catalog_fingerprint
+    both = [{item.name: item for item in _all_slices(report)} for report in (first, second)]
+    before, after = (
+        {
+            f"slices.{name}": f"{item.value} ({item.scores.frames} frames, {item.scores.objects} objects)"
+            if same_frames
+            else item.value
+            for name, item in slices.items()
+            if all(name in each for each in both)
+        }
+        for slices in both
+    )
+    return before, after
 
 
 def scores_are_given(report: Report) -> bool:
@@ -94,14 +119,20 @@ def require_same_rules(
     return differences
 
 
-def warning_of(differences: tuple[ProtocolDifference, ...]) -> list[str]:
-    """The differences as lines that cannot be overlooked; none where there is none."""
+def warning_of(differences: Sequence[object]) -> list[str]:
+    """The differences, in words, as lines that cannot be overlooked; none where there is none."""
     if not differences:
         return []
     return [
         "NOT SCORED ALIKE, so what follows may differ for that reason alone:",
         *(f"  {item}" for item in differences),
     ]
+
+
+def _all_slices(report: Report) -> Sequence[SliceScores]:
+    changes = report.changes
+    parts = [] if changes is None else [part for part in (changes.old, changes.new) if part is not None]
+    return [*report.slices, *parts]
 
 
 def _rules(protocol: CocoProtocol, class_names: tuple[str, ...], label_space_fingerprint: str) -> dict[str, Any]:

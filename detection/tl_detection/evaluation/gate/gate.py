@@ -11,7 +11,9 @@ from tl_detection.evaluation.gate.junit import junit_of
 from tl_detection.evaluation.gate.rules import GateRules
 from tl_detection.evaluation.gate.summary import GateSummary, format_html, format_markdown
 from tl_detection.evaluation.report_file import read_report
-from tl_detection.evaluation.same_protocol import require_same_rules, rules_of_report
+from tl_detection.evaluation.same_protocol import require_same_rules, rules_of_report, rules_of_slices
+
+_FILES = ("gate.xml", "gate.md", "gate.html")
 
 
 def run_gate(
@@ -39,11 +41,13 @@ def run_gate(
     baseline, differences = None, ()
     if baseline_path is not None:
         baseline = read_report(baseline_path)
-        differences = require_same_rules(
-            (f"{baseline_path}", rules_of_report(baseline, intervals=True)),
-            (f"{report_path}", rules_of_report(report, intervals=True)),
+        before, now = rules_of_slices(baseline, report)
+        found = require_same_rules(
+            (f"{baseline_path}", rules_of_report(baseline, intervals=True) | before),
+            (f"{report_path}", rules_of_report(report, intervals=True) | now),
             allow=allow_different_protocol,
         )
+        differences = tuple(item.between("the baseline", "the report") for item in found)
     return GateSummary(
         report_name=str(report_path),
         report=report,
@@ -61,15 +65,24 @@ def write_gate(summary: GateSummary, out: Path) -> list[Path]:
     Raises:
         DataError: The folder cannot be made or written to.
     """
-    contents = {
-        "gate.xml": junit_of(summary.verdicts, summary.report_name),
-        "gate.md": format_markdown(summary),
-        "gate.html": format_html(summary),
-    }
+    contents = (junit_of(summary.verdicts, summary.report_name), format_markdown(summary), format_html(summary))
     try:
         out.mkdir(parents=True, exist_ok=True)
-        for name, content in contents.items():
+        for name, content in zip(_FILES, contents, strict=True):
             write_whole(out / name, content)
     except OSError as error:
         raise DataError(f"{out}: cannot write the verdicts ({error.strerror}); choose another --out") from error
-    return [out / name for name in contents]
+    return [out / name for name in _FILES]
+
+
+def remove_verdicts(out: Path) -> None:
+    """Remove what an earlier gate wrote there: its verdict must not stand for one that could not be given.
+
+    Raises:
+        DataError: A file cannot be removed.
+    """
+    try:
+        for name in _FILES:
+            (out / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise DataError(f"{out}: cannot remove the verdicts before ({error.strerror}); choose another --out") from error

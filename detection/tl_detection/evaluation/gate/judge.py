@@ -41,7 +41,7 @@ class Verdict:
         interval: Of the score; None where it has none.
         where: Slice that the number stands for: of `worst`, the worst one.
         frames: Of that slice.
-        objects: That the number was measured on.
+        objects: That the number was measured on; None of a number that is measured on frames.
         sequences: That hold such objects.
     """
 
@@ -114,7 +114,7 @@ def _judge_rule(report: Report, rule: Rule, rules: GateRules, baseline: Report |
         interval=now.shown.interval,
         where=now.shown.where,
         frames=now.shown.frames,
-        objects=now.shown.objects,
+        objects=now.shown.counted if now.shown.counted_what == "objects" else None,
         sequences=now.shown.sequences,
     )
 
@@ -146,14 +146,16 @@ def _read(report: Report, rule: Rule, rules: GateRules, place: str) -> _Read:
     else:
         items = [reported_rate(report, rule.rate or "", rule.bound, rule.slice)]
     asks_bound = rule.bound is not None or (measure is not None and measure.bound is not None)
+    needs_no_object = measure is not None and measure.name == "phantoms_per_frame"
     min_objects = rules.min_objects if rule.min_objects is None else rule.min_objects
+    min_objects = min_objects if needs_no_object else max(min_objects, 1)
     min_sequences = rules.min_sequences if rule.min_sequences is None else rule.min_sequences
     judged, small, texts = [], [], []
     for item in items:
         too_few = [
             f"{number} {what}, {least} asked for"
             for number, what, least in (
-                (item.objects, "objects", min_objects),
+                (item.counted, item.counted_what, min_objects),
                 (item.sequences, "sequences", min_sequences),
             )
             if number < least
@@ -166,8 +168,8 @@ def _read(report: Report, rule: Rule, rules: GateRules, place: str) -> _Read:
             texts.append(f"{place}{item.where} ({'; '.join(too_few)})")
         elif item.value is not None:
             judged.append(item)
-        elif measure is None or not measure.worst_over:
-            raise DataError(f"{place}{measure or rule.rate}: the report has no value{_why(measure)}")
+        elif not (needs_no_object and measure is not None and measure.worst_over):
+            raise DataError(f"{place}{measure or rule.rate}: the report has no value in {item.where}{_why(measure)}")
     if not judged and not small:
         raise DataError(f"{place}{measure}: the report has no value in any slice{_why(measure)}")
     worst = min if measure is None or measure.higher_is_better else max
@@ -182,6 +184,8 @@ def _why(measure: Measure | None) -> str:
         return " (phantoms are detections of classes without an object, and here every class has objects)"
     if measure.name == "red_as_green":
         return " (it needs a class of red and red_yellow alone, one of green alone, and objects that mean stop)"
+    if measure.name == "precision":
+        return " (nothing was reported that could be right or wrong)"
     return ""
 
 
@@ -198,8 +202,9 @@ def _compare(rule: Rule, found: ReportedValue, before: ReportedValue | None) -> 
         is_kept = value <= limit
         return f"{shown}, {'not' if is_kept else 'is'} more than {limit:g}", is_kept
     old = 0.0 if before is None or before.value is None else before.value
+    was = value_text(old) if before is None or before.where == found.where else f"{value_text(old)} in {before.where}"
     worse = old - value if kind == "drop_at_most" else value - old
     is_kept = worse <= limit + _ROUNDING
     way = "dropped" if kind == "drop_at_most" else "rose"
     moved = f"{way} by {value_text(worse)}" if worse > 0 else f"no worse than before by {value_text(-worse)}"
-    return f"{shown}, was {value_text(old)}: {moved}, {limit:g} is allowed", is_kept
+    return f"{shown}, was {was}: {moved}, {limit:g} is allowed", is_kept

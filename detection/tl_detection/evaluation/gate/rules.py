@@ -44,7 +44,8 @@ class Rule(BaseModel):
         at_most: The number must not be more.
         drop_at_most: It must not be less than in the baseline by more than this; where more is better.
         rise_at_most: It must not be more than in the baseline by more than this; where less is better.
-        min_objects: Objects that the number must be measured on; None = as for all rules.
+        min_objects: Objects that the number must be measured on (of phantoms per 1,000 frames: frames); None = as for
+            all rules.
         min_sequences: Sequences that must hold such objects; None = as for all rules.
         if_too_small: What happens otherwise; None = as for all rules.
     """
@@ -85,6 +86,8 @@ class Rule(BaseModel):
         if self.measure is None:
             return self
         measure = Measure.parse(self.measure)
+        if measure.name != "phantoms_per_frame" and not 0 <= self.limit <= 1:
+            raise ValueError(f"{given[0]}: found {self.limit:g}; {measure.name} lies between 0 and 1 (5 % is 0.05)")
         if self.bound is not None:
             raise ValueError(f"bound: is of a rate; of a measure write {measure.name}_{self.bound}")
         fitting = "drop_at_most" if measure.higher_is_better else "rise_at_most"
@@ -122,7 +125,7 @@ class GateRules(BaseModel):
 
     Attributes:
         rules: At least one.
-        min_objects: Objects that a number must be measured on.
+        min_objects: Objects that a number must be measured on; of none at all nothing is judged.
         min_sequences: Sequences that must hold such objects.
         if_too_small: fail = an unproven number fails the rule; warn = it passes with a warning; pass = it passes, and
             is listed as not judged.

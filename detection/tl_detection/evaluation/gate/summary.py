@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tl_detection.evaluation.gate.judge import Outcome, Verdict, is_passed
 from tl_detection.evaluation.render import NO_VALUE, Table, as_markdown, as_text
 from tl_detection.evaluation.results import Report
-from tl_detection.evaluation.same_protocol import ProtocolDifference, warning_of
+from tl_detection.evaluation.same_protocol import warning_of
 from tl_detection.evaluation.value_text import interval_of_text, value_text
 
 _HEADER = ("rule", "verdict", "value", "95 % interval", "in", "frames", "objects", "sequences")
@@ -46,7 +46,7 @@ class GateSummary:
         verdicts: Of all rules, in their order.
         baseline_name: Place of the baseline; None without one.
         baseline: The report that was compared with.
-        differences: In which the baseline was not scored alike.
+        differences: In what the baseline was not scored alike, in words.
     """
 
     report_name: str
@@ -55,7 +55,7 @@ class GateSummary:
     verdicts: tuple[Verdict, ...]
     baseline_name: str | None = None
     baseline: Report | None = None
-    differences: tuple[ProtocolDifference, ...] = ()
+    differences: tuple[str, ...] = ()
 
 
 def format_console(summary: GateSummary) -> str:
@@ -162,8 +162,16 @@ def _facts(summary: GateSummary) -> list[tuple[str, str]]:
                 f"{method.seed}; none of fewer than {method.least_sequences} {method.unit}s",
             )
         )
-    facts.append(("software", ", ".join(f"{name} {version}" for name, version in report.software.items())))
+    facts.append(("software", _software_words(report)))
+    if summary.baseline is not None and summary.baseline.software != report.software:
+        facts.append(
+            ("software of the baseline", f"{_software_words(summary.baseline)}; its numbers are as it gave them")
+        )
     return facts
+
+
+def _software_words(report: Report) -> str:
+    return ", ".join(f"{name} {version}" for name, version in report.software.items())
 
 
 def _report_words(name: str, report: Report) -> str:
