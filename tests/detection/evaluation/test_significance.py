@@ -11,7 +11,7 @@ from tl_detection.evaluation.compare.significance import holm, judge_difference
 def test_no_difference_anywhere_has_p_1():
     found = judge_difference(0.0, np.zeros(100), 10, higher_is_better=True)
     assert found is not None
-    assert (found.low, found.high, found.probability_better, found.p) == (0, 0, 0.5, 1)
+    assert (found.low, found.high, found.probability_better, found.p) == (None, None, 0.5, 1)
 
 
 @pytest.mark.parametrize(("higher_is_better", "better"), [(True, 0.975), (False, 0.025)])
@@ -36,9 +36,14 @@ def test_of_few_sequences_or_no_replicate_nothing_is_said():
     assert judge_difference(0.1, np.full(100, np.nan), 10, higher_is_better=True) is None
 
 
-def test_a_difference_that_every_replicate_shares_is_as_sure_as_counting_can_be():
-    found = judge_difference(-1.0, np.full(999, -1.0), 10, higher_is_better=True)
-    assert found is not None and found.p == pytest.approx(0.002) and found.probability_better == 0
+@pytest.mark.parametrize(("n_sequences", "p"), [(5, 0.0625), (10, 1 / 512)])
+@pytest.mark.parametrize("replicates", [100, 10_000])
+@pytest.mark.parametrize("rounding", [0.0, 1e-7])
+def test_a_difference_that_every_replicate_shares_is_as_sure_as_a_sign_test(n_sequences, p, replicates, rounding):
+    of_each = -1.0 + rounding * np.random.default_rng(0).normal(size=replicates)
+    found = judge_difference(-1.0, of_each, n_sequences, higher_is_better=True)
+    assert found is not None and found.p == p and found.probability_better == 0
+    assert found.low is None and found.high is None
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tl_detection.evaluation.compare.differences import Scored
+from tl_detection.evaluation.lights.answers import is_at_work
 from tl_detection.evaluation.pairs import BoolArray, IntArray
 from tl_detection.evaluation.protocol import OPERATING_IOU
 from tl_detection.evaluation.stop_lights import verdicts
@@ -146,15 +147,19 @@ def find_changes(first: Scored, second: Scored) -> Changes:
     )
 
 
-def is_at_work(scored: Scored) -> BoolArray:
-    """(D,) true for the detections at or above the operating score of their class."""
-    return scored.matched.score >= np.asarray(scored.operating_scores)[scored.matched.class_id]
+def is_wrong(scored: Scored) -> BoolArray:
+    """(D,) true for the detections at or above the operating score of their class that are wrong at IoU 0.5."""
+    matched = scored.matched
+    level = matched.protocol.threshold_index(OPERATING_IOU) or 0
+    counts = is_at_work(matched, scored.operating_scores)
+    return counts & ~matched.is_ignored_at(0, level) & ~matched.is_match_at(0, level)
 
 
 def _is_found(scored: Scored) -> BoolArray:
     matched = scored.matched
     found = np.zeros(len(matched.ground_truth.class_id), np.bool_)
-    found[matched.object_index[is_at_work(scored) & (matched.object_index >= 0)]] = True
+    counts = is_at_work(matched, scored.operating_scores)
+    found[matched.object_index[counts & (matched.object_index >= 0)]] = True
     return found & ~matched.ground_truth.is_ignored
 
 
@@ -169,9 +174,7 @@ def _is_called_green(scored: Scored) -> BoolArray:
 
 def _wrong_by_frame(scored: Scored) -> IntArray:
     matched = scored.matched
-    level = matched.protocol.threshold_index(OPERATING_IOU) or 0
-    is_wrong = is_at_work(scored) & ~matched.is_ignored_at(0, level) & ~matched.is_match_at(0, level)
-    return np.bincount(matched.frame_index[is_wrong], minlength=len(matched.ground_truth))
+    return np.bincount(matched.frame_index[is_wrong(scored)], minlength=len(matched.ground_truth))
 
 
 def _frames(scored: Scored, per_frame: dict[str, IntArray]) -> tuple[tuple[FrameChange, ...], tuple[FrameChange, ...]]:

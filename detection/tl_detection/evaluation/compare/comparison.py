@@ -15,9 +15,9 @@ from tl_detection.evaluation.compare.inputs import Compared
 from tl_detection.evaluation.conditions import Slice, slices_by
 from tl_detection.evaluation.intervals import LEAST_SEQUENCES, LEVEL
 from tl_detection.evaluation.replicates import sequence_numbers
-from tl_detection.evaluation.results import CatalogPart, IntervalMethod
+from tl_detection.evaluation.results import CatalogPart, IntervalMethod, SliceScores
 from tl_detection.evaluation.same_protocol import scores_are_given
-from tl_detection.evaluation.slices import EXPRESSION, check_slice_names, slice_by_expression
+from tl_detection.evaluation.slices import EXPRESSION, check_slice_names, parse_slice, slice_by_expression
 
 COMPARISON_VERSION = 1
 REPLICATES = 1000
@@ -119,7 +119,7 @@ def compare(
     """
     first, truth = compared.folders[0].report, compared.truth
     if expressions is None:
-        of_first = [f"{item.name}: {item.value}" for item in first.slices if item.column == EXPRESSION]
+        of_first = [_expression_of(item) for item in first.slices if item.column == EXPRESSION]
         expressions = of_first if by is None else []
     by = first.by if by is None else tuple(by)
     slices = _slices(compared, by, expressions, input_size)
@@ -152,6 +152,11 @@ def compare(
         sequences=len(np.unique(sequence_numbers(truth))),
         warnings=compared.warnings,
     )
+
+
+def _expression_of(item: SliceScores) -> str:
+    """The text that gives a slice by an expression again; one without a name is called what it says."""
+    return item.value if parse_slice(item.value)[0] == item.name else f"{item.name}: {item.value}"
 
 
 def _slices(

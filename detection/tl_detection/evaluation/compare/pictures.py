@@ -14,13 +14,13 @@ from tl_datasets.images import write_rgb
 from tl_datasets.taxonomy import State
 from tl_detection.detector import Image
 from tl_detection.draw import Mark, class_colour, draw_marks
-from tl_detection.evaluation.compare.changes import FrameChange, is_at_work, object_changes
+from tl_detection.evaluation.compare.changes import FrameChange, is_wrong, object_changes
 from tl_detection.evaluation.compare.comparison import Comparison
 from tl_detection.evaluation.compare.differences import Scored
 from tl_detection.evaluation.compare.inputs import Compared
 from tl_detection.evaluation.compare.render import Picture
+from tl_detection.evaluation.lights.answers import is_at_work
 from tl_detection.evaluation.pairs import FloatArray
-from tl_detection.evaluation.protocol import OPERATING_IOU
 
 logger = logging.getLogger(__name__)
 
@@ -88,10 +88,7 @@ def _picture(comparison: Comparison, compared: Compared, other: Scored, frame: F
 
 
 def _wrong_boxes(scored: Scored, row: int) -> FloatArray:
-    matched = scored.matched
-    level = matched.protocol.threshold_index(OPERATING_IOU) or 0
-    is_wrong = is_at_work(scored) & ~matched.is_ignored_at(0, level) & ~matched.is_match_at(0, level)
-    return matched.xyxy[is_wrong & (matched.frame_index == row)]
+    return scored.matched.xyxy[is_wrong(scored) & (scored.matched.frame_index == row)]
 
 
 def _crop(boxes: FloatArray, width_px: int, height_px: int) -> tuple[int, int, int, int]:
@@ -117,7 +114,7 @@ def _marks(scored: Scored, row: int, corner: tuple[int, int], scale: float, size
         name = "ignored" if truth.is_ignored[box] else truth.names[truth.class_id[box]]
         colour = _GREY if truth.is_ignored[box] else _WHITE
         marks.append(Mark(xyxy=(truth.xyxy[box] - offset) * scale, colour=colour, text=name, line_px=1, gap_px=6))
-    for at in np.flatnonzero(is_at_work(scored) & (matched.frame_index == row)):
+    for at in np.flatnonzero(is_at_work(matched, scored.operating_scores) & (matched.frame_index == row)):
         class_id = int(matched.class_id[at])
         name, states = truth.names[class_id], truth.states[class_id]
         colour = class_colour(name, State(states[0]) if len(states) == 1 else None)

@@ -9,15 +9,16 @@ from pathlib import Path
 
 from tl_detection.evaluation.compare.changes import Changes, FrameChange
 from tl_detection.evaluation.compare.comparison import Comparison
-from tl_detection.evaluation.compare.differences import Difference
+from tl_detection.evaluation.compare.differences import PHANTOMS, Difference
 from tl_detection.evaluation.render import SMALL_MARK, Table, as_markdown, as_text
 from tl_detection.evaluation.report_values import EVERYWHERE
+from tl_detection.evaluation.same_protocol import warning_of
 from tl_detection.evaluation.value_text import NO_VALUE, interval_text, value_text
 
 _NOTE_WIDTH = 110
 _LEVEL = 0.05
 # Of the slices a terminal shows these; the file has all.
-_BRIEF = ("ap50", "recall", "red_as_green")
+_BRIEF = ("ap50", "recall", "red_as_green", PHANTOMS)
 _FRAMES_SHOWN = 10
 
 
@@ -31,11 +32,14 @@ class Picture:
 
 def format_console(comparison: Comparison) -> str:
     """The comparison as text: all frames, classes, slices in brief, what was gained and lost, and how to read it."""
-    parts = [_alarm(comparison), _about(comparison)]
+    parts = ["\n".join(warning_of(comparison.warnings)), _about(comparison)]
     parts += [as_text(table) for table in _tables(comparison, brief=True)]
     parts += [as_text(table) for change in comparison.changes for table in _change_tables(change)]
-    notes = [textwrap.fill(note, _NOTE_WIDTH, subsequent_indent="  ") for note in _notes(comparison)]
-    return "\n\n".join(part for part in [*parts, "\n".join(notes), *_verdicts(comparison)] if part) + "\n"
+    notes, verdicts = (
+        [textwrap.fill(line, _NOTE_WIDTH, subsequent_indent="  ") for line in lines]
+        for lines in (_notes(comparison), _verdicts(comparison))
+    )
+    return "\n\n".join(part for part in [*parts, "\n".join(notes), *verdicts] if part) + "\n"
 
 
 def format_markdown(comparison: Comparison, pictures: Mapping[tuple[str, str], Sequence[Picture]]) -> str:
@@ -45,8 +49,8 @@ def format_markdown(comparison: Comparison, pictures: Mapping[tuple[str, str], S
         comparison: What to show.
         pictures: (letter, "worse" or "better") -> pictures of these frames.
     """
-    alarm = _alarm(comparison)
-    parts = ["# Comparison", "\n".join(f"> {line}" for line in alarm.splitlines()), *_verdicts(comparison)]
+    alarm = [f"> {line.strip()}" for line in warning_of(comparison.warnings)]
+    parts = ["# Comparison", "\n>\n".join(alarm), *_verdicts(comparison)]
     parts += [_about(comparison).replace("\n", "\n\n")]
     parts += [as_markdown(table) for table in _tables(comparison, brief=False)]
     for change in comparison.changes:
@@ -61,13 +65,6 @@ def format_markdown(comparison: Comparison, pictures: Mapping[tuple[str, str], S
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _alarm(comparison: Comparison) -> str:
-    if not comparison.warnings:
-        return ""
-    lines = ["NOT SCORED ALIKE, so what follows may differ for that reason alone:"]
-    return "\n".join([*lines, *(f"  {item}" for item in comparison.warnings)])
-
-
 def _about(comparison: Comparison) -> str:
     models = [f"{item.letter}: {item.path} ({_model_words(item.model)})" for item in comparison.models]
     scope = f"{comparison.frames} frames, {comparison.objects} objects, {comparison.sequences} sequences"
@@ -75,15 +72,20 @@ def _about(comparison: Comparison) -> str:
 
 
 def _verdicts(comparison: Comparison) -> list[str]:
-    """One line per model: what holds after the correction."""
+    """One line per model and kind of table: what holds after the correction, which is made within each kind."""
     lines = []
     for change in comparison.changes:
-        own = [item for item in comparison.differences if item.second == change.second]
-        sure = [item for item in own if item.p_holm is not None and item.p_holm < _LEVEL]
-        better = sum(_is_better(item) for item in sure)
+        tested = [item for item in comparison.differences if item.second == change.second and item.p_holm is not None]
+        parts = []
+        for family in dict.fromkeys(item.family for item in tested):
+            own = [item for item in tested if item.family == family]
+            sure = [item for item in own if item.p_holm is not None and item.p_holm < _LEVEL]
+            better = sum(_is_better(item) for item in sure)
+            parts.append(f"{family}: {better} better and {len(sure) - better} worse of {len(own)} tested")
+        said = "; ".join(parts) or "nothing could be tested"
         lines.append(
-            f"{change.second} against {change.first}: of {len(own)} numbers compared {better} are better and "
-            f"{len(sure) - better} worse beyond chance (corrected p below {_LEVEL:g})."
+            f"{change.second} against {change.first}, beyond chance (p below {_LEVEL:g}, corrected in each kind of "
+            f"table): {said}."
         )
     return lines
 
@@ -200,7 +202,8 @@ def _notes(comparison: Comparison) -> list[str]:
     counts = ", ".join(f"{families.count(name)} of {name}" for name in dict.fromkeys(families)) or "none"
     notes = [
         f"Paired: each of {method.replicates} replicates (seed {method.seed}) draws whole sequences, the same for "
-        "every detector; the interval holds the middle 95 % of the differences.",
+        "every detector; the interval holds the middle 95 % of the differences. There is none where all replicates "
+        "show the same difference: no difference on these frames does not mean that there is none.",
         "'better' is the share of the replicates in which the second is better: how often it would be on data sets "
         "drawn from these sequences. It is not the probability that it is better in the world.",
         "p: two-sided, the difference over its bootstrap standard error against Student's t with one degree of freedom "
@@ -208,6 +211,8 @@ def _notes(comparison: Comparison) -> list[str]:
         "there. "
         f"Corrected p: Holm's correction within each kind of table, of all detectors compared ({counts}); ask first "
         "what is asked of all frames, and take the slices as a search.",
+        "phantoms: detections that touch no object and no ignore area, per 1,000 frames. phantoms_per_frame: "
+        "detections of classes that have no object there. Of both, and of red_as_green, less is better.",
         f"No interval and no p of fewer than {method.least_sequences} sequences. Each detector counts from its own "
         "operating scores; gained and lost: objects found at IoU 0.5 by one of the two only.",
     ]
@@ -216,8 +221,16 @@ def _notes(comparison: Comparison) -> list[str]:
             "Operating scores stay as they are in every replicate, though they were chosen on these frames: p of "
             "precision is too small for that. Scores chosen on others (tl evaluate --thresholds) are free of it."
         )
+    both = [item for item in comparison.differences if None not in (item.first_value, item.second_value)]
+    if any(item.difference is None for item in both):
+        notes.append(
+            "precision without a difference: one of the two reports nothing of a class, and the means are over other "
+            "classes; those of the classes compare."
+        )
     if any(item.is_small for item in comparison.differences):
-        notes.append(f"'{SMALL_MARK}' fewer than {comparison.protocol['small_slice_objects']} objects.")
+        notes.append(
+            f"'{SMALL_MARK}' fewer than {comparison.protocol['small_slice_objects']} objects; of phantoms, frames."
+        )
     return notes
 
 

@@ -66,7 +66,7 @@ def test_an_evaluation_against_itself_has_no_difference(first, tmp_path):
         if item["difference"] is not None:
             assert item["difference"] == 0
         if item["significance"] is not None:
-            assert item["significance"] == {"low": 0, "high": 0, "probability_better": 0.5, "p": 1}
+            assert item["significance"] == {"low": None, "high": None, "probability_better": 0.5, "p": 1}
             assert item["p_holm"] == 1
     (changes,) = comparison["changes"]
     assert changes["worse"] == changes["better"] == []
@@ -85,7 +85,8 @@ def test_exchanged_evaluations_have_the_opposite_difference(first, second, tmp_p
         assert other["difference"] == -item["difference"]
         assert other["p_holm"] == item["p_holm"]
         if item["significance"] is not None:
-            assert other["significance"]["low"] == pytest.approx(-item["significance"]["high"], abs=1e-12)
+            if item["significance"]["high"] is not None:
+                assert other["significance"]["low"] == pytest.approx(-item["significance"]["high"], abs=1e-12)
             assert other["significance"]["p"] == item["significance"]["p"]
             total = item["significance"]["probability_better"] + other["significance"]["probability_better"]
             assert total == pytest.approx(1)
@@ -165,6 +166,78 @@ def test_slices_of_objects_and_other_columns(first, second, tmp_path):
     assert found["recall:red", "all frames"]["objects"] == 42
     assert found["recall", "state=red"]["objects"] == 42
     assert found["recall", "state=red"]["second_value"] == found["recall:red", "all frames"]["second_value"]
+
+
+def test_slices_of_the_first_report_are_taken_over_with_or_without_a_name(shared_drives, tmp_path):
+    words = ("--by", "weather", "--slice", "weather == 'rainy'", "--slice", "dark:  night & x1 > 1")
+    pair = [
+        shared_drives.evaluate(f"sliced_{name}", *words, missed=missed)
+        for name, missed in (("all", ()), ("some", {"drive00_0", "drive03_1"}))
+    ]
+    found = rows(compared(tmp_path, *pair, "--pictures", "0"))
+    assert {where for _, where in found} == {
+        *("all frames", "weather=clear", "weather=rainy", "weather == 'rainy'", "dark")
+    }
+    assert found["recall", "weather == 'rainy'"]["difference"] == pytest.approx(-2 / 15)
+
+
+def test_phantoms_are_compared_as_the_reports_count_them(shared_drives, first, tmp_path, capsys):
+    drives = (1, 3, 4, 5, 7, 8, 9, 10, 11, 13)
+    seen = {f"drive{number:02d}_{index}" for number in drives for index in range(1 + number % 3)}
+    other = shared_drives.evaluate("phantoms", "--by", "time_of_day,height_px", phantoms=seen)
+    comparison = compared(tmp_path, first, other, "--by", "time_of_day,height_px", "--pictures", "0")
+    found, report = rows(comparison), json.loads((other / "report.json").read_text())
+    places = {"all frames": report} | {item["name"]: item for item in report["slices"]}
+    assert len(places) > 3
+    for name, place in places.items():
+        rate, item = place["analyses"]["lights"]["phantoms"]["overall"]["rate"], found["phantoms", name]
+        assert (item["first_value"], item["second_value"]) == (0, rate["value"])
+        assert item["frames"] == rate["whole"] and item["sequences"] == rate["sequences"]
+        if name == "height_px=24-32":  # which no phantom is
+            assert item["difference"] == 0 and item["significance"]["p"] == 1
+            continue
+        # Where the first sees none, the difference is the rate of the second, and so is its interval.
+        assert item["significance"]["low"] == pytest.approx(rate["low"])
+        assert item["significance"]["high"] == pytest.approx(rate["high"])
+        assert not item["higher_is_better"] and item["significance"]["probability_better"] < 0.1
+        assert item["significance"]["p"] < item["p_holm"]
+    assert found["phantoms", "all frames"]["p_holm"] < 0.05
+    green, red = found["phantoms:green", "all frames"], found["phantoms:red", "all frames"]
+    assert green["second_value"] == pytest.approx(1000 * len(seen) / 42) and red["second_value"] == 0
+    assert ("phantoms:green", "time_of_day=night") not in found
+    printed = capsys.readouterr().out
+    assert "phantoms @ time_of_day=night" in printed and "all frames: 0 better and" in printed
+
+
+def test_a_mean_over_other_classes_has_no_difference(first, tmp_path, capsys):
+    silent = tmp_path / "silent"
+    shutil.copytree(first, silent)
+    path = silent / "predictions.json"
+    content = json.loads(path.read_text())
+    (red,) = (item["id"] for item in content["categories"] if item["name"] == "red")
+    only_red = [item for item in content["annotations"] if item["category_id"] == red]
+    path.write_text(json.dumps({**content, "annotations": only_red}))
+    capsys.readouterr()
+    found = rows(compared(tmp_path, first, silent, "--pictures", "0"))
+    precision = found["precision", "all frames"]
+    assert precision["first_value"] is not None and precision["second_value"] is not None
+    assert precision["difference"] is None and precision["significance"] is None and precision["p_holm"] is None
+    assert found["precision:red", "all frames"]["difference"] == 0
+    assert found["recall", "all frames"]["difference"] < 0
+    assert "reports nothing of a class" in " ".join(capsys.readouterr().out.split())
+
+
+def test_frames_in_another_order_are_paired_all_the_same(shared_drives, first, second, tmp_path):
+    frames = shared_drives.frames[::-1]
+    frames = frames[::2] + frames[1::2]
+    catalog = shared_drives.save(frames)
+    night = [frame.frame_id for frame in shared_drives.frames if frame.time_of_day == "night"]
+    wrong = {"missed": set(night[1::2]), "as_green": {"drive05_2"}, "phantoms": {"drive02_2"}}
+    shuffled = shared_drives.evaluate("shuffled", "--by", "time_of_day", catalog=catalog, frames=frames, **wrong)
+    expected = compared(tmp_path / "1", first, second, "--pictures", "0")["differences"]
+    assert compared(tmp_path / "2", first, shuffled, "--pictures", "0")["differences"] == expected
+    words = ("--catalog", catalog, "--pictures", "0")
+    assert compared(tmp_path / "3", first, shuffled, *words)["differences"] == expected
 
 
 def test_another_seed_draws_other_data_sets(first, second, tmp_path):
@@ -290,7 +363,11 @@ def test_frames_without_any_object(shared_drives, changed, tmp_path, capsys):
     ]
     comparison = compared(tmp_path, *empty)
     found = rows(comparison)
-    assert {measure for (measure, _), item in found.items() if item["difference"] is not None} == {"phantoms_per_frame"}
+    assert {measure for (measure, _), item in found.items() if item["difference"] is not None} == {
+        *("phantoms_per_frame", "phantoms", "phantoms:red", "phantoms:green")
+    }
+    every = found["phantoms", "all frames"]
+    assert (every["difference"], every["objects"], every["is_small"]) == (pytest.approx(1000 * 3 / 42), 0, False)
     phantoms = found["phantoms_per_frame", "all frames"]
     assert (phantoms["objects"], phantoms["frames"]) == (0, 42)
     assert [item["frame_id"] for item in comparison["changes"][0]["worse"]] == ["drive01_0", "drive05_2", "drive08_1"]
