@@ -46,6 +46,7 @@ def run_evaluate(options: argparse.Namespace) -> int:
     from tl_detection.evaluation.slices import parse_slice
     from tl_detection.thresholds import scores_for
 
+    not_alike: list[str] = []
     previous = None if options.previous is None else EvaluationFolder.open(options.previous)
     if previous is not None:
         previous.frames()  # refused now, not after detecting
@@ -77,7 +78,8 @@ def run_evaluate(options: argparse.Namespace) -> int:
             ("this evaluation", rules_of_label_space(label_space)),
             allow=options.allow_different_protocol,
         )
-        for line in warning_of(differences):
+        not_alike = [item.between("the evaluation before", "this one") for item in differences]
+        for line in warning_of(not_alike):
             print(line)
     detections = detections_in()
     evaluation = evaluate_whole(
@@ -106,7 +108,7 @@ def run_evaluate(options: argparse.Namespace) -> int:
         evaluation.report,
         catalog=CatalogPart(path=str(options.catalog), split=options.split, where=options.where),
         agreement=_agreement(options, catalog, whole, label_space, by),
-        changes=None if previous is None else changes_since(previous, evaluation, **drawn),
+        changes=None if previous is None else changes_since(previous, evaluation, differences=not_alike, **drawn),
     )
     evaluation = replace(evaluation, report=report)
     print(format_console(report))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,6 +10,7 @@ import polars as pl
 
 from tl_datasets.catalog import CONDITIONS
 from tl_detection.evaluation.all_intervals import REPLICATES, SEED
+from tl_detection.evaluation.analyses import Prepared, analyse, prepare
 from tl_detection.evaluation.evaluation_folder import EvaluationFolder
 from tl_detection.evaluation.frame_table import frame_table
 from tl_detection.evaluation.pairs import BoolArray
@@ -25,13 +27,19 @@ _COLUMN = "since the previous evaluation"
 
 
 def changes_since(
-    previous: EvaluationFolder, evaluation: Evaluation, *, replicates: int = REPLICATES, seed: int = SEED
+    previous: EvaluationFolder,
+    evaluation: Evaluation,
+    *,
+    differences: Sequence[str] = (),
+    replicates: int = REPLICATES,
+    seed: int = SEED,
 ) -> CatalogChanges:
     """Compare the frames of an evaluation with those of one before, and score the old and the new ones apart.
 
     Args:
-        previous: The evaluation before, of the same protocol and label space.
+        previous: The evaluation before.
         evaluation: The evaluation now.
+        differences: In what both were not scored alike, in words.
         replicates: Of the intervals of both parts.
         seed: Of the draw.
     """
@@ -42,24 +50,27 @@ def changes_since(
         *(pl.col(name).eq_missing(pl.col(f"{name}_before")) for name in ("source", "sequence", *CONDITIONS)),
         pl.col("labels").list.sort() == pl.col("labels_before").list.sort(),
     )
-    same_image = pl.col("content_hash").eq_missing(pl.col("content_hash_before"))
+    # Of an image of which one catalog does not know the content nothing is said.
+    other_image = (pl.col("content_hash") != pl.col("content_hash_before")).fill_null(False)
     added, removed, relabelled = _object_changes(before, now)
+    prepared = prepare(evaluation.matched, evaluation.report.overall.operating_scores)
     is_old = now["frame_id"].is_in(before["frame_id"].implode()).to_numpy()
     return CatalogChanges(
         previous=str(previous.path),
         previous_fingerprint=previous.report.catalog_fingerprint,
-        frames_same=len(both.filter(same_labels & same_image)),
+        frames_same=len(both.filter(same_labels & ~other_image)),
         frames_added=int((~is_old).sum()),
         frames_removed=len(before) - len(both),
         frames_relabelled=len(both.filter(~same_labels)),
-        frames_with_other_image=len(both.filter(~same_image)),
+        frames_with_other_image=len(both.filter(other_image)),
         sequences_added=len(_sequences(now) - _sequences(before)),
         sequences_removed=len(_sequences(before) - _sequences(now)),
         objects_added=added,
         objects_removed=removed,
         objects_relabelled=relabelled,
-        old=_part(evaluation, "old", is_old, replicates, seed),
-        new=_part(evaluation, "new", ~is_old, replicates, seed),
+        old=_part(prepared, "old", is_old, replicates, seed),
+        new=_part(prepared, "new", ~is_old, replicates, seed),
+        differences=tuple(differences),
     )
 
 
@@ -86,13 +97,14 @@ def _sequences(frames: pl.DataFrame) -> set[tuple[str, str]]:
     return set(zip(known["source"].to_list(), known["sequence"].to_list(), strict=True))
 
 
-def _part(evaluation: Evaluation, value: str, mask: BoolArray, replicates: int, seed: int) -> SliceScores | None:
+def _part(prepared: Prepared, value: str, mask: BoolArray, replicates: int, seed: int) -> SliceScores | None:
     if not mask.any():
         return None
-    matched, operating_scores = evaluation.matched, evaluation.report.overall.operating_scores
+    matched, operating_scores = prepared.matched, prepared.answers.operating_scores
     number = sequence_numbers(matched.ground_truth)
     scores = score(matched, mask, operating_scores)
     drawn = draw_replicates(number, mask, replicates=replicates, seed=seed)
+    selection = Selection.of_frames(matched, mask)
     return SliceScores(
         name=f"{value} frames",
         column=_COLUMN,
@@ -100,5 +112,6 @@ def _part(evaluation: Evaluation, value: str, mask: BoolArray, replicates: int, 
         is_small=scores.objects < matched.protocol.small_slice_objects,
         sequences=len(np.unique(number[mask])),
         scores=scores,
-        intervals=intervals_of(matched, Selection.of_frames(matched, mask), drawn, operating_scores),
+        intervals=intervals_of(matched, selection, drawn, operating_scores),
+        analyses=analyse(prepared, selection, drawn),
     )

@@ -221,12 +221,14 @@ def _old_and_new(changes: CatalogChanges) -> Table:
 
 
 def _changes(changes: CatalogChanges) -> list[str]:
+    alarm = "NOT SCORED ALIKE, so boxes may have been added or removed for that alone:"
     return [
+        *(f"{alarm} {item}." for item in changes.differences),
         f"Since {changes.previous} (catalog {changes.previous_fingerprint}): frames: {changes.frames_added} added, "
         f"{changes.frames_removed} removed, {changes.frames_relabelled} with other labels or conditions, "
         f"{changes.frames_with_other_image} with another image, {changes.frames_same} as before; sequences: "
         f"{changes.sequences_added} added, {changes.sequences_removed} removed; objects and ignore areas: "
-        f"{changes.objects_added} added, {changes.objects_removed} removed, {changes.objects_relabelled} re-labelled."
+        f"{changes.objects_added} added, {changes.objects_removed} removed, {changes.objects_relabelled} re-labelled.",
     ]
 
 

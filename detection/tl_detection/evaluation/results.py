@@ -96,11 +96,11 @@ class CatalogChanges:
     Attributes:
         previous: The folder of the evaluation before, as it was given.
         previous_fingerprint: Of its catalog.
-        frames_same: Frames with the same image, conditions and objects.
+        frames_same: Frames with the same conditions and objects, and no other image as far as is known.
         frames_added: Frames that were not scored before.
         frames_removed: Frames that were scored before.
         frames_relabelled: Frames with other objects or other conditions.
-        frames_with_other_image: Frames whose image has changed.
+        frames_with_other_image: Frames whose image has changed, as far as both catalogs know its content.
         sequences_added: Sequences of which no frame was scored before.
         sequences_removed: Sequences of which no frame is scored now.
         objects_added: Objects and ignore areas, in frames old and new.
@@ -108,6 +108,8 @@ class CatalogChanges:
         objects_relabelled: The same box with another class, state or attribute.
         old: Scores of the frames that were scored before, as they are now; None where there is none.
         new: Scores of the frames added; None where there is none.
+        differences: In what both evaluations were not scored alike, in words; boxes may have been added or removed for
+            that reason alone.
     """
 
     previous: str
@@ -124,6 +126,7 @@ class CatalogChanges:
     objects_relabelled: int
     old: SliceScores | None
     new: SliceScores | None
+    differences: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

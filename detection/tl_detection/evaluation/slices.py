@@ -36,6 +36,8 @@ from tl_detection.evaluation.slice_columns import (
 )
 
 EXPRESSION = "expression"
+# What a report calls something else by: all frames, and the two parts of a catalog that has grown.
+TAKEN_NAMES = frozenset({"overall", "all frames", "old frames", "new frames"})
 _QUOTES = "\"'"
 # What reports, comparisons and gates call all frames, and those of a catalog that grew.
 _TAKEN = frozenset({"overall", "all frames", "old frames", "new frames"})
@@ -176,7 +178,7 @@ def parse_slice(text: str) -> tuple[str, Filter]:
         The name, which is the expression where none is given; and the expression.
 
     Raises:
-        UsageError: A column or word is unknown or ambiguous, or the expression cannot be read.
+        UsageError: A column or word is unknown or ambiguous, the expression cannot be read, or the name is taken.
     """
     name, colon, expression = text.partition(":")
     if not colon or any(quote in name for quote in _QUOTES):
@@ -186,6 +188,8 @@ def parse_slice(text: str) -> tuple[str, Filter]:
         raise UsageError(
             f"slice {show(text)}: expected an expression such as night & width_px < 12, or NAME: EXPRESSION"
         )
+    if name in TAKEN_NAMES:
+        raise UsageError(f"slice {show(text)}: a report calls something else {show(name)}; choose another name")
     return name, parse_filter(expression, COLUMN_TYPES, VOCABULARIES, words=WORDS, what="slice")
 
 

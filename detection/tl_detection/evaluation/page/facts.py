@@ -82,6 +82,7 @@ def changes(since: CatalogChanges) -> Facts:
         "objects relabelled": since.objects_relabelled,
     }
     rows = [("evaluation before", since.previous), ("its catalog fingerprint", since.previous_fingerprint)]
+    rows += [("NOT scored alike", item) for item in since.differences]
     rows += [(name, f"{count:,}") for name, count in counts.items()]
     for name, part in (("frames scored before", since.old), ("frames added", since.new)):
         if part is not None:

@@ -7,6 +7,7 @@ import json
 import polars as pl
 import pytest
 
+from tl_datasets.catalog import Catalog
 from tl_datasets.frame import Annotation
 from tl_datasets.taxonomy import State, Weather
 from tl_detection.cli import main
@@ -65,7 +66,7 @@ def test_says_what_is_new_since_the_evaluation_before(drives, drive_frames, chan
     out = drives.evaluate(
         *("after", "--previous", str(before)), catalog=catalog, frames=now, missed={"drive20_0", "drive21_1"}
     )
-    changes = read_report(out).changes
+    printed, changes = capsys.readouterr().out, read_report(out).changes
     assert (changes.frames_added, changes.frames_removed, changes.frames_relabelled) == (12, 3, 3)
     assert (changes.frames_same, changes.frames_with_other_image) == (len(kept) - 3, 0)
     assert (changes.sequences_added, changes.sequences_removed) == (6, 1)
@@ -74,12 +75,17 @@ def test_says_what_is_new_since_the_evaluation_before(drives, drive_frames, chan
     assert changes.old.scores.classes[0].recall == 1
     assert changes.new.scores.classes[0].recall == pytest.approx(10 / 12)
     assert changes.new.intervals["recall:red"].low < 10 / 12
+    assert changes.new.analyses.lights.missed.rate.part == 4
+    assert changes.differences == ()
     rules = drives.folder / "rules.yaml"
     rules.write_text("min_objects: 1\nrules: [{measure: recall:red, slice: new frames, at_least: 0.83}]")
     assert main(["gate", str(out), "--rules", str(rules)]) == 0
+    rules.write_text("min_objects: 1\nrules: [{rate: lights.missed, slice: new frames, at_most: 0.16}]")
+    assert main(["gate", str(out), "--rules", str(rules)]) == 1
+    assert "0.167 in new frames, is more than 0.16" in capsys.readouterr().out
     rules.write_text("min_objects: 1\nrules: [{measure: recall:red, slice: new frames, at_least: 0.84}]")
     assert main(["gate", str(out), "--rules", str(rules)]) == 1
-    for text in (capsys.readouterr().out, (out / "report.md").read_text()):
+    for text in (printed, (out / "report.md").read_text()):
         assert "frames: 12 added, 3 removed, 3 with other labels or conditions" in " ".join(text.split())
         assert "new frames" in text
 
@@ -99,8 +105,36 @@ def test_another_label_space_has_no_previous_without_a_word(drives, capsys):
     (drives.folder / "lights.yaml").write_text(text.replace("otherwise: error", "otherwise: drop"))
     drives.evaluate("after", "--previous", str(before), code=1)
     assert "label_space_fingerprint" in capsys.readouterr().err
-    drives.evaluate("after", "--previous", str(before), "--allow-different-protocol")
-    assert "NOT SCORED ALIKE" in capsys.readouterr().out
+    after = drives.evaluate("after", "--previous", str(before), "--allow-different-protocol")
+    assert capsys.readouterr().out.startswith("NOT SCORED ALIKE")
+    (difference,) = read_report(after).changes.differences
+    assert "label_space_fingerprint is" in difference and "in the evaluation before and" in difference
+    assert f"NOT SCORED ALIKE, so boxes may have been added or removed for that alone: {difference}" in (
+        (after / "report.md").read_text()
+    )
+    assert "NOT scored alike" in (after / "report.html").read_text()
+
+
+def test_an_image_that_was_not_known_before_has_not_changed(drives, tmp_path):
+    hashes = [{}, {frame.frame_id: "1" * 64 for frame in drives.frames}]
+    hashes.append(hashes[1] | {"drive00_0": "2" * 64})
+    folders = []
+    for index, known in enumerate(hashes):
+        catalog = Catalog.from_frames(
+            drives.frames, source="drawn", root=drives.folder / "images", content_hashes=known
+        ).save(tmp_path / f"hashes{index}")
+        more = ("--previous", str(folders[-1])) if folders else ()
+        folders.append(drives.evaluate(f"hashes{index}", *more, catalog=catalog))
+    first, second = (read_report(folder).changes for folder in folders[1:])
+    assert (first.frames_with_other_image, first.frames_same) == (0, len(drives.frames))
+    assert (second.frames_with_other_image, second.frames_same) == (1, len(drives.frames) - 1)
+
+
+@pytest.mark.parametrize("name", ["overall", "all frames", "new frames", "old  frames"])
+def test_a_slice_is_not_called_what_a_report_calls_something_else(drives, name, capsys):
+    drives.evaluate("named", "--slice", f"{name}: night", code=2)
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "a report calls something else" in line and "choose another name" in line
 
 
 def _cut(folder):
