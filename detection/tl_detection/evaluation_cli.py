@@ -139,7 +139,9 @@ def _add_gate(commands) -> None:
         "judge a report by limits on its numbers, for continuous integration",
         "tl gate scores/ --rules configs/gate/lights.yaml --baseline scores_before/ --out gate/",
     )
-    parser.description = f"{parser.description} Exit code 0: passed, 1: failed, 2: the rules are wrong."
+    parser.description = (
+        f"{parser.description} Exit code 0: passed, 1: failed, or a report cannot be used, 2: the rules are wrong."
+    )
     parser.add_argument("report", type=Path, help="folder of tl evaluate, or its report.json")
     parser.add_argument("--rules", type=Path, required=True, metavar="FILE", help="YAML file of limits")
     parser.add_argument("--baseline", type=Path, metavar="DIR", help="evaluation before, for limits on a drop or rise")

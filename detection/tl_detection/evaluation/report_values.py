@@ -8,6 +8,7 @@ from itertools import permutations
 from typing import Any, Literal
 
 from tl_datasets.errors import DataError, UsageError
+from tl_datasets.expression_reader import near_word
 from tl_detection.evaluation.intervals import Interval, ScoreName
 from tl_detection.evaluation.measures import Measure, no_such
 from tl_detection.evaluation.rates import Rate
@@ -18,6 +19,7 @@ from tl_detection.evaluation.scores import Scores
 EVERYWHERE = "all frames"
 # Rates of the analyses that are counted among frames and not among objects.
 _OF_FRAMES = "lights.phantoms."
+_SHOWN = 20
 _SIZES = ("small", "medium", "large")
 
 
@@ -199,12 +201,11 @@ def _find(report: Report, names: list[str]) -> SliceScores:
         if item.name in names:
             return item
     known = [item.name for item in (*report.slices, *parts)]
-    try:
-        raise no_such(names[0], "slice", names[0], known)
-    except UsageError as error:
-        raise DataError(
-            f"the report has no slice {names[0]}: {error}; score again with a --by that makes it"
-        ) from error
+    shown = ", ".join([*known[:_SHOWN], *(["..."] if len(known) > _SHOWN else [])]) or "none"
+    raise DataError(
+        f"the report has no slice {names[0]}{near_word(names[0], known)} (it has {shown}); score again with a --by or "
+        "--slice that makes it"
+    )
 
 
 def _of_slice(item: SliceScores) -> tuple[str, Scores, int, Mapping[str, Interval]]:

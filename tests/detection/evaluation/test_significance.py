@@ -87,6 +87,21 @@ def test_p_is_about_uniform_without_a_difference(n_sequences):
     assert np.mean(p < 0.5) == pytest.approx(0.5, abs=0.1)
 
 
+@pytest.mark.parametrize("n_sequences", [8, 20])
+def test_p_is_about_uniform_of_phantoms_that_crowd_in_few_drives(n_sequences):
+    rng = np.random.default_rng(n_sequences)
+    found = []
+    for _ in range(600):
+        frames, rate = rng.integers(20, 200, n_sequences), rng.gamma(0.7, 0.1, n_sequences)
+        gain = rng.poisson(rate * frames) - rng.poisson(rate * frames)
+        times = rng.multinomial(n_sequences, np.full(n_sequences, 1 / n_sequences), 400)
+        of_each = 1000 * (times @ gain) / (times @ frames)
+        judged = judge_difference(float(1000 * gain.sum() / frames.sum()), of_each, n_sequences, higher_is_better=False)
+        assert judged is not None
+        found.append(judged.p)
+    assert np.mean(np.array(found) < 0.05) == pytest.approx(0.05, abs=0.03)
+
+
 def test_a_planted_difference_is_found():
     assert np.mean(_p_values(20, 0.25, 200) < 0.05) > 0.9
     assert np.mean(_p_values(50, -0.15, 200) < 0.05) > 0.9

@@ -53,6 +53,8 @@ def gate(tmp_path):
         ("{measure: recall_upper:red@time_of_day=night, at_least: 0.9}", 0, ["0.714 to 1.000"]),
         ("{measure: recall:red@time_of_day=daytime, at_least: 1}", 0, ["1.000"]),
         ("{measure: recall:red@worst(time_of_day), at_least: 0.9}", 1, ["0.857 in time_of_day=night"]),
+        ("{measure: red_as_green@worst(time_of_day), at_most: 0.04}", 1, ["0.048 in time_of_day=night"]),
+        ("{measure: red_as_green@worst(time_of_day), at_most: 0.05}", 0, ["0.048", "time_of_day=night"]),
         ("{measure: red_as_green, at_most: 0.02}", 1, ["0.024 in all frames", "more than 0.02"]),
         ("{measure: red_as_green, at_most: 0.03}", 0, ["42"]),
         ("{measure: red_as_green_upper, at_most: 0.03}", 1, ["more than 0.03"]),
@@ -130,6 +132,16 @@ def test_a_report_is_judged_against_another_one(scored, before, gate, tmp_path, 
     assert gate(scored, rules, "--baseline", str(scored)) == 0
 
 
+def test_a_drop_of_exactly_as_much_as_is_allowed_passes(scored, gate, tmp_path):
+    content = json.loads((scored / "report.json").read_text())
+    paths = [tmp_path / f"{ap50}.json" for ap50 in (0.5, 0.49)]  # whose difference is 0.01 and 9e-18
+    for path in paths:
+        path.write_text(json.dumps(content | {"overall": content["overall"] | {"ap50": float(path.stem)}}))
+    for allowed, code in ((0.01, 0), (0.0099, 1)):
+        rules = f"min_objects: 1\nrules: [{{measure: ap50, drop_at_most: {allowed}}}]"
+        assert gate(paths[1], rules, "--baseline", str(paths[0])) == code
+
+
 def test_a_rule_against_another_report_needs_one(scored, gate, capsys):
     assert gate(scored, "rules: [{measure: ap50, drop_at_most: 0.01}]") == 2
     assert "--baseline" in capsys.readouterr().err
@@ -166,6 +178,17 @@ def test_no_phantom_seen_is_no_proof_that_there_is_none(shared_drives, changed, 
     assert gate(reds, rules % 0.23) == 1
     assert gate(reds, rules % 0.24) == 0
     assert "0.000 to 0.232" in capsys.readouterr().out
+
+
+def test_a_bound_of_too_few_sequences_is_too_small_and_not_judged(shared_drives, gate, capsys):
+    few = shared_drives.evaluate("few", "--by", "", "--slice", "few: sequence == 'drive00' or sequence == 'drive01'")
+    rules = (
+        "min_objects: 1\nmin_sequences: 1\nrules: [{measure: ap50_lower, slice: few, at_least: 0.1, if_too_small: %s}]"
+    )
+    for policy, code, word in (("fail", 1, "✗ failed"), ("warn", 0, "! warned"), ("pass", 0, "not judged")):
+        assert gate(few, rules % policy) == code
+        printed = capsys.readouterr().out
+        assert word in printed and "fewer than 5 sequences, which an interval needs" in printed
 
 
 def test_phantoms_are_measured_on_frames_and_not_on_objects(scored, gate, tmp_path):
