@@ -21,10 +21,10 @@ def test_p_is_that_of_the_judge(higher_is_better, better):
     of_each[:5] = np.nan
     found = judge_difference(0.2, of_each, 12, higher_is_better=higher_is_better)
     assert found is not None
-    # Of n normal values with this mean and standard error the t test has the same p.
+    # Of n normal values whose replicates have this mean and standard error the t test has the same p.
     n, known = 12, of_each[5:]
     sample = np.random.default_rng(1).normal(0, 1, n)
-    sample = (sample - sample.mean()) / sample.std(ddof=1) * known.std(ddof=1) * np.sqrt(n) + 0.2
+    sample = (sample - sample.mean()) / sample.std(ddof=1) * known.std(ddof=1) * np.sqrt(n) * np.sqrt(n / (n - 1)) + 0.2
     assert found.p == pytest.approx(judge.ttest_1samp(sample, 0).pvalue, rel=1e-9)
     assert found.probability_better == pytest.approx(better, abs=0.02)
     assert found.low < 0.2 < found.high

@@ -202,13 +202,12 @@ def _notes(comparison: Comparison) -> list[str]:
     counts = ", ".join(f"{families.count(name)} of {name}" for name in dict.fromkeys(families)) or "none"
     notes = [
         f"Paired: each of {method.replicates} replicates (seed {method.seed}) draws whole sequences, the same for "
-        "every detector; the interval holds the middle 95 % of the differences. There is none where all replicates "
-        "show the same difference: no difference on these frames does not mean that there is none.",
+        f"every detector; the interval is their {method.kind} at {method.level:.0%}. There is none where all "
+        "replicates show the same difference: no difference on these frames does not mean that there is none.",
         "'better' is the share of the replicates in which the second is better: how often it would be on data sets "
         "drawn from these sequences. It is not the probability that it is better in the world.",
         "p: two-sided, the difference over its bootstrap standard error against Student's t with one degree of freedom "
-        "less than there are sequences, which allows for few sequences; the interval does not, and is too narrow "
-        "there. "
+        "less than there are sequences; like the interval, it allows for few sequences. "
         f"Corrected p: Holm's correction within each kind of table, of all detectors compared ({counts}); ask first "
         "what is asked of all frames, and take the slices as a search.",
         "phantoms: detections that touch no object and no ignore area, per 1,000 frames. phantoms_per_frame: "

@@ -157,6 +157,9 @@ def test_a_baseline_of_other_frames_needs_a_word(shared_drives, scored, gate, tm
     assert gate(scored, rules, "--baseline", str(other), "--allow-different-protocol") == 0
     printed = capsys.readouterr().out
     assert printed.startswith("NOT SCORED ALIKE") and "catalog_fingerprint" in printed
+    too_small = "min_objects: 60\nrules: [{measure: ap50, drop_at_most: 0.5}]"
+    assert gate(scored, too_small, "--baseline", str(other), "--allow-different-protocol") == 1
+    assert "too small to be judged: baseline: all frames (54 objects, 60 asked for)" in capsys.readouterr().out
     for name in ("gate.md", "gate.html"):
         assert "NOT SCORED ALIKE" in (tmp_path / "gate" / name).read_text()
 
