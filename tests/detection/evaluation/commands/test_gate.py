@@ -181,6 +181,10 @@ def test_no_phantom_seen_is_no_proof_that_there_is_none(shared_drives, changed, 
     assert gate(reds, rules % 0.23) == 1
     assert gate(reds, rules % 0.24) == 0
     assert "0.000 to 0.232" in capsys.readouterr().out
+    # One in every frame is no share of anything.
+    every = {frame.frame_id for frame in frames}
+    loud = shared_drives.evaluate("loud", catalog=shared_drives.save(frames), frames=frames, phantoms=every)
+    assert gate(loud, "min_objects: 1\nrules: [{measure: phantoms_per_frame_lower, at_least: 1}]") == 0
 
 
 def test_a_bound_of_too_few_sequences_is_too_small_and_not_judged(shared_drives, gate, capsys):
@@ -236,6 +240,14 @@ def test_no_verdict_of_before_stays_where_none_can_be_given(scored, gate, tmp_pa
     (tmp_path / "gate" / "notes.txt").touch()
     assert gate(tmp_path / "nowhere", "rules: [{measure: ap50, at_least: 0.1}]") == 1
     assert [path.name for path in (tmp_path / "gate").iterdir()] == ["notes.txt"]
+
+
+def test_a_baseline_without_intervals_needs_a_word(scored, before, gate, tmp_path, capsys):
+    path, content = tmp_path / "scores.json", json.loads((before / "report.json").read_text())
+    path.write_text(json.dumps(content | {"intervals": {}, "interval_method": None}))
+    rules = "min_objects: 1\nrules: [{measure: ap50, drop_at_most: 0.5}]"
+    assert gate(scored, rules, "--baseline", str(path)) == 1
+    assert "interval_method.replicates is None in the first and 1000 in the second" in capsys.readouterr().err
 
 
 def test_a_baseline_of_other_software_is_named(scored, before, gate, tmp_path):
