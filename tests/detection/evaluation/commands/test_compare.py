@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tl_detection.cli import main
+from tl_detection.evaluation.compare.significance import holm
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +156,21 @@ def test_several_are_compared_with_the_first(shared_drives, first, second, tmp_p
         assert item["significance"] == alone[key]["significance"]
         if item["p_holm"] is not None:
             assert item["p_holm"] >= alone[key]["p_holm"], "corrected for both"
+
+
+def test_each_kind_of_table_is_corrected_for_itself_and_for_all_detectors(shared_drives, first, second, tmp_path):
+    fourth = shared_drives.evaluate("fourth", "--by", "time_of_day", missed={"drive01_0", "drive04_2", "drive06_1"})
+    comparison = compared(tmp_path, first, second, fourth, "--pictures", "0")
+    families: dict[tuple[bool, bool], list[dict]] = {}
+    for item in comparison["differences"]:
+        if item["p_holm"] is not None:
+            everywhere = item["slice"] == "all frames"
+            families.setdefault((everywhere, everywhere and ":" in item["measure"]), []).append(item)
+    assert len(families) == 3
+    for members in families.values():
+        assert {item["second"] for item in members} == {"B", "C"}
+        expected = holm([item["significance"]["p"] for item in members])
+        assert [item["p_holm"] for item in members] == expected
 
 
 def test_slices_of_objects_and_other_columns(first, second, tmp_path):
