@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
+from tl_datasets.frame import Annotation
+from tl_datasets.taxonomy import State
 from tl_detection.cli import main
 from tl_detection.evaluation.compare.significance import holm
 
@@ -241,6 +243,32 @@ def test_a_mean_over_other_classes_has_no_difference(first, tmp_path, capsys):
     assert found["precision:red", "all frames"]["difference"] == 0
     assert found["recall", "all frames"]["difference"] < 0
     assert "reports nothing of a class" in " ".join(capsys.readouterr().out.split())
+
+
+def test_what_is_below_the_operating_score_is_not_wrong(first, tmp_path):
+    faint = tmp_path / "faint"
+    shutil.copytree(first, faint)
+    content = json.loads((faint / "predictions.json").read_text())
+    said = {"category_id": content["categories"][0]["id"], "bbox": [100, 70, 8, 20], "score": 0.01}
+    content["annotations"] += [{"id": 1000 + each["id"], "image_id": each["id"], **said} for each in content["images"]]
+    (faint / "predictions.json").write_text(json.dumps(content))
+    comparison = compared(tmp_path, first, faint, "--pictures", "0")
+    assert rows(comparison)["phantoms", "all frames"]["second_value"] == 0
+    assert comparison["changes"][0]["wrong_second"] == comparison["changes"][0]["frames_lost"] == 0
+
+
+def test_what_lies_on_an_ignore_area_is_not_wrong(shared_drives, changed, tmp_path):
+    area = Annotation(xyxy=(100, 70, 108, 90), state=State.GREEN, ignore=True)
+    frames = [changed(frame, annotations=(*frame.annotations, area)) for frame in shared_drives.frames]
+    catalog = shared_drives.save(frames)
+    pair = [
+        shared_drives.evaluate(f"ignored_{name}", catalog=catalog, frames=shared_drives.frames, phantoms=phantoms)
+        for name, phantoms in (("none", ()), ("some", {"drive02_2", "drive03_1"}))
+    ]
+    comparison = compared(tmp_path, *pair, "--pictures", "0")
+    assert comparison["objects"] == 84
+    assert rows(comparison)["phantoms", "all frames"]["second_value"] == 0
+    assert comparison["changes"][0]["wrong_second"] == comparison["changes"][0]["frames_lost"] == 0
 
 
 def test_frames_in_another_order_are_paired_all_the_same(shared_drives, first, second, tmp_path):
