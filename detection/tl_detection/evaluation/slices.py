@@ -39,8 +39,6 @@ EXPRESSION = "expression"
 # What a report calls something else by: all frames, and the two parts of a catalog that has grown.
 TAKEN_NAMES = frozenset({"overall", "all frames", "old frames", "new frames"})
 _QUOTES = "\"'"
-# What reports, comparisons and gates call all frames, and those of a catalog that grew.
-_TAKEN = frozenset({"overall", "all frames", "old frames", "new frames"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,15 +192,12 @@ def parse_slice(text: str) -> tuple[str, Filter]:
 
 
 def check_slice_names(slices: Collection[Slice]) -> None:
-    """Refuse two slices of one name, of which a report could not say which is which, and names that it has itself.
+    """Refuse two slices of one name, of which a report could not say which is which.
 
     Raises:
-        UsageError: A name occurs twice, or means something else in a report.
+        UsageError: A name occurs twice.
     """
     names = [item.name for item in slices]
-    taken = [name for name in names if name in _TAKEN]
-    if taken:
-        raise UsageError(f"slice {show(taken[0])}: reports call other frames so; write --slice 'NAME: EXPRESSION'")
     repeated = [name for index, name in enumerate(names) if name in names[:index]]
     if repeated:
         raise UsageError(f"slice {show(repeated[0])}: two slices have this name; write --slice 'NAME: EXPRESSION'")

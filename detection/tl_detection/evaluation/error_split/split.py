@@ -131,7 +131,9 @@ def _counts(matched: Matched, outcomes: Outcomes, selection: Selection, kinds: E
 
 def _is_about(kinds: ErrorKinds, selection: Selection) -> BoolArray:
     """(D,) true for the errors about an object of the selection."""
-    return (kinds.about >= 0) & selection.objects[kinds.about]
+    is_about = kinds.about >= 0
+    is_about[is_about] = selection.objects[kinds.about[is_about]]
+    return is_about
 
 
 def _gains(
