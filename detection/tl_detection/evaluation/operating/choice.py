@@ -5,7 +5,8 @@ The intervals of precision, recall and F1 are those at the score that was chosen
 drives. What a rule was chosen on flatters it: the limit that it meets exactly here is met in about half of other data
 sets; the lower bound of the interval says by how much it may be missed.
 
-A rule that no score meets gives no score, and says what could be reached. The rules of classes that mean go look at the
+A rule that no score meets gives no score, and says what could be reached. So does a limit on red as green where no lamp
+means stop: none of none is no evidence. The rules of classes that mean go look at the
 lamps that mean stop: which lamps turn green from which score down follows once all other classes have their scores, so
 these are chosen first and then held; where one of them has no score, its detections count from 0 on.
 """

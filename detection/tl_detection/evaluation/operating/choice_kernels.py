@@ -27,12 +27,13 @@ def choose_scores(score, is_right, sequence, times, n_objects, wrong_score, wron
         aim: 0 = F1, 1 = recall, 2 = precision.
 
     Returns:
-        (R,) scores; NaN where no score meets the limits.
+        (R,) scores; NaN where no score meets the limits, and where there is no lamp to limit red as green on.
     """
     n_replicates = times.shape[1]
     right, counted, wrong = np.zeros(n_replicates), np.zeros(n_replicates), np.zeros(n_replicates)
     best, second = np.full(n_replicates, -1.0), np.full(n_replicates, -1.0)
     chosen = np.full(n_replicates, np.nan)
+    is_limited = limits[2] < np.inf
     first, lamp = 0, 0
     while first < len(score):
         last, finds = first, False
@@ -52,7 +53,8 @@ def choose_scores(score, is_right, sequence, times, n_objects, wrong_score, wron
             lamp += 1
         if finds:
             for r in range(n_replicates):
-                if right[r] == 0:
+                # Without a lamp that means stop, nobody can say whether a limit on red as green is met.
+                if right[r] == 0 or (is_limited and n_stop[r] == 0):
                     continue
                 precision, recall = right[r] / counted[r], right[r] / n_objects[r]
                 # The allowance is a whole number of lamps more often than division gives one.

@@ -6,7 +6,9 @@ As it is written:
     precision>=0.95                 of the scores with at least this precision, the one with the highest recall
     recall>=0.9                     of the scores with at least this recall, the one with the highest precision
     red_as_green<=1/1000            of the scores at which at most so many of the lamps that mean stop are said to be
-                                    green, the one with the highest recall: as low as is allowed
+                                    green, the one with the highest recall: as low as is allowed. Lamps are annotated
+                                    lights: one that is seen in ten frames is ten, and each missed one counts as not
+                                    green
     A and B                         limits joined; with max_f1 the best F1 within them; precision and recall together
                                     the best F1, too
 
@@ -50,7 +52,7 @@ class Rule:
     def __str__(self) -> str:
         """The rule as it is written."""
         limits = [
-            f"{name}{sign}{value:g}"
+            f"{name}{sign}{repr(value).removesuffix('.0')}"
             for (name, sign), value in zip(_SIGNS.items(), self._limits, strict=True)
             if value is not None
         ]

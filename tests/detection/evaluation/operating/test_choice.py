@@ -250,6 +250,48 @@ def test_limit_that_no_green_lamp_meets(choose):
     assert green.why == "red as green is at least 1 of 1, at score 0.800 (recall 1.000)"
 
 
+def test_a_limit_on_red_as_green_is_not_met_where_no_lamp_means_stop(choose):
+    frames = [([(GREEN, 100.0)], [(100.0, 0.8, GREEN)])]
+    for rule in ("red_as_green<=1/1000", "max_f1 and red_as_green<=1/1000"):
+        green = choose(frames, [rule])[GREEN]
+        assert green.score is None, "none of no lamps is no evidence"
+        assert green.why.startswith("no lamp that means stop in these frames")
+    assert choose(frames)[GREEN].score == pytest.approx(0.8)
+
+
+def test_replicates_without_a_lamp_that_means_stop_do_not_meet_a_limit_on_red_as_green(choose):
+    frames = [([(GREEN, 100.0), *([(RED, 0.0)] if index < 2 else [])], [(100.0, 0.8, GREEN)]) for index in range(8)]
+    green = choose(frames, ["red_as_green<=1/1000"])[GREEN]
+    # Neither of the two is drawn in (6/8)^8 = 10 % of the replicates.
+    assert green.score == pytest.approx(0.8) and 0.8 < green.met_in < 0.97
+
+
+# Detections (score, right) of ten lamps: several of one score count together or not at all.
+TIES = [(0.9, True), (0.9, False), (0.8, True), (0.8, True), (0.8, True), (0.7, False), (0.6, True)]
+
+
+@pytest.mark.parametrize(
+    ("rule", "score"),
+    [
+        ("precision>=0.75", 0.8),  # 1/2, then 4/5, 4/6, 5/7: not met above it, met at it
+        ("precision>=0.8", 0.8),  # exactly
+        ("precision>=0.81", None),  # one right of the tie alone would do
+        ("precision>=0.6", 0.6),
+        ("recall>=0.2", 0.8),  # nothing between 1/10 and 4/10
+        ("recall>=0.4", 0.8),
+        ("recall>=0.41", 0.6),  # a plateau at 0.7 finds no more
+    ],
+)
+def test_equal_scores_stand_or_fall_together(choose, rule, score):
+    for order in (TIES, TIES[::-1], TIES[3:] + TIES[:3]):
+        found, lamp, phantom = [], 0, 0
+        for value, right in order:
+            found.append((40.0 * lamp if right else 400.0 + 12 * phantom, value, RED))
+            lamp, phantom = lamp + right, phantom + (not right)
+        red = choose([(LAMPS, found)], [rule])[RED]
+        assert red.score == (None if score is None else pytest.approx(score)), order
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_the_limit_holds_as_answers_count_it(random_problem, seed):
     problem = random_problem(seed, 40)

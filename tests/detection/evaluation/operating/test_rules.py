@@ -17,6 +17,10 @@ NAMES, STOP, GO = ("red", "green", "off"), (True, False, False), (False, True, F
         ("precision>=0.95", Rule(aim="recall", least_precision=0.95), "precision>=0.95"),
         ("recall >= 0.9", Rule(aim="precision", least_recall=0.9), "recall>=0.9"),
         ("red_as_green<=1/1000", Rule(aim="recall", most_red_as_green=0.001), "red_as_green<=0.001"),
+        ("red_as_green<=1/3000", Rule(aim="recall", most_red_as_green=1 / 3000), f"red_as_green<={1 / 3000!r}"),
+        ("precision>=0.9999999", Rule(aim="recall", least_precision=0.9999999), "precision>=0.9999999"),
+        ("precision>=1", Rule(aim="recall", least_precision=1.0), "precision>=1"),
+        ("red_as_green<=1/100000", Rule(aim="recall", most_red_as_green=1e-5), "red_as_green<=1e-05"),
         ("red_as_green <= 0", Rule(aim="recall", most_red_as_green=0), "red_as_green<=0"),
         (
             "precision>=.9 and recall>=.5",
