@@ -27,6 +27,8 @@ from tl_detection.evaluation.prediction_lookup import is_id, short
 # No image is that large; a coordinate beyond it, or one that is no number, is a mistake.
 LARGEST_PX = 1e6
 _TABLES = ("images", "categories")
+# Ids from here on are no numbers of an array.
+_LARGEST_ID = 1 << 63
 # Bytes that are decoded together.
 _PIECE = 1 << 23
 _LIST = re.compile(rb"\s*\[")
@@ -123,6 +125,8 @@ def _fast(path: Path | str, text: bytes) -> tuple[PredictionColumns, list[Any]]:
     if _LIST.match(text) is None:
         file = msgspec.json.decode(text, type=_File)
         annotations = memoryview(file.annotations)
+        if _stands_twice(text, annotations):
+            raise msgspec.ValidationError
         for name in _TABLES:
             if getattr(file, name) is not msgspec.UNSET:
                 tables[name] = _rows_of(path, {name: msgspec.json.decode(getattr(file, name))}, name)
@@ -160,7 +164,9 @@ def _fast(path: Path | str, text: bytes) -> tuple[PredictionColumns, list[Any]]:
         )
         named = [each.id for each in found if each.id is not None]
         if named:
-            ids.append(np.array(named) if all(type(each) is int for each in named) else named)
+            ids.append(
+                np.array(named) if all(type(each) is int and abs(each) < _LARGEST_ID for each in named) else named
+            )
     image, category, xywh, score = (np.concatenate(column) for column in zip(*parts, strict=True))
     return PredictionColumns(
         image=image,
@@ -171,6 +177,13 @@ def _fast(path: Path | str, text: bytes) -> tuple[PredictionColumns, list[Any]]:
         score=score,
         tables=tables,
     ), ids
+
+
+def _stands_twice(text: bytes, annotations: memoryview) -> bool:
+    """True where the name of the list may stand before or after it, too: a parser keeps one of the lists alone."""
+    start = np.frombuffer(annotations, np.uint8).ctypes.data - np.frombuffer(text, np.uint8).ctypes.data
+    name = b'"annotations"'
+    return text.count(name, 0, start) + text.count(name, start + len(annotations)) > 1
 
 
 def _numbered(ids: IntArray) -> tuple[tuple[int, ...], IntArray]:
@@ -242,9 +255,10 @@ def _check_ids(path: Path | str, ids: list[Any]) -> None:
         repeated = found[counts > 1].tolist()
     else:
         seen: set[Any] = set()
-        repeated = [each for part in ids for each in part if each in seen or seen.add(each)]
+        each_id = chain.from_iterable(part.tolist() if isinstance(part, np.ndarray) else part for part in ids)
+        repeated = list(dict.fromkeys(each for each in each_id if each in seen or seen.add(each)))
     if repeated:
-        others = f", and so do {len(repeated) - 1} other ids" if len(repeated) > 1 else ""
+        others = f", and so do {len(repeated) - 1} more" if len(repeated) > 1 else ""
         raise AnnotationError(
             path,
             f"the id {short(repeated[0])} stands at more than one prediction{others}; expected unique ids, or none: "
@@ -274,12 +288,27 @@ def _bytes_of(path: Path | str) -> bytes:
 
 
 def _parse(path: Path | str, text: bytes) -> Any:
+    def checked(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            names = [name for name, _ in pairs]
+            for name in ("annotations", *_TABLES):
+                if names.count(name) > 1:
+                    raise AnnotationError(
+                        path,
+                        f"'{name}' stands there {names.count(name)} times, and only one would be read; join the lists",
+                    )
+        return found
+
     try:
-        return json.loads(text.decode("utf-8"))
+        return json.loads(text.decode("utf-8"), object_pairs_hook=checked)
     except json.JSONDecodeError as error:
         raise AnnotationError(path, f"broken JSON ({error.msg}); write the file again", line=error.lineno) from error
     except (UnicodeDecodeError, RecursionError) as error:
         raise AnnotationError(path, f"not a JSON text file ({error.__class__.__name__})") from error
+    except ValueError as error:
+        # Python makes no number of more digits than 4300.
+        raise AnnotationError(path, "holds a whole number of thousands of digits; write the file again") from error
 
 
 def _results_and_tables(path: Path | str, content: Any) -> tuple[list[Any], dict[str, list[Any]]]:
@@ -301,7 +330,8 @@ def _rows_of(path: Path | str, content: Any, name: str) -> list[Any]:
         )
     ids = [str(row["id"]) for row in rows]
     if len(set(ids)) != len(ids):
-        repeated = next(item for index, item in enumerate(ids) if item in ids[:index])
+        seen: set[str] = set()
+        repeated = next(each for each in ids if each in seen or seen.add(each))
         raise AnnotationError(path, f"'{name}' has the id {repeated} more than once; expected unique ids")
     return rows
 

@@ -36,6 +36,7 @@ class FrameLookup:
         self.path = path
         self.images = None if images is None else {image.get("id"): image for image in images}
         self.found: dict[int | str, int] = {}
+        self.named_by: dict[int, int | str] = {}
         self.frames = catalog.frames
         self.levels: dict[str, dict[str, list[int]]] = {}
 
@@ -53,7 +54,16 @@ class FrameLookup:
                 self.path, f"prediction {index}: image_id {short(image_id)}, expected a number or text"
             )
         if image_id not in self.found:
-            self.found[image_id] = self._look_up(index, image_id)
+            row = self._look_up(index, image_id)
+            other = self.named_by.setdefault(row, image_id)
+            if other != image_id:
+                raise AnnotationError(
+                    self.path,
+                    f"prediction {index}: image_id {short(image_id)} names the frame "
+                    f"'{self.frames['frame_id'][row]}', and so does {short(other)}; expected one id per frame: do "
+                    "images of several folders or cameras have one file name?",
+                )
+            self.found[image_id] = row
         return self.found[image_id]
 
     def _look_up(self, index: int, image_id: int | str) -> int:
@@ -133,8 +143,10 @@ class ClassLookup:
                     self.path, f"{where} is a number, and no categories name it; expected a class name, or give --coco"
                 )
             if category_id not in self.categories:
+                known = ", ".join(map(short, list(self.categories)[:_SHOWN]))
+                more = ", ..." if len(self.categories) > _SHOWN else ""
                 raise AnnotationError(
-                    self.path, f"{where}: not among the categories; expected one of {sorted(self.categories)}"
+                    self.path, f"{where}: not among the categories; expected one of {known or 'none'}{more}"
                 )
             name = self.categories[category_id]
             where += f" ({name})"

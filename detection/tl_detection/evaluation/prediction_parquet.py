@@ -65,11 +65,13 @@ def read_parquet_columns(path: Path | str) -> PredictionColumns:
             score outside [0, 1].
     """
     try:
-        table = pl.read_parquet(path)
+        # The name is that of one file, whatever brackets and stars are in it.
+        table = pl.read_parquet(path, glob=False)
     except OSError as error:
         raise AnnotationError(path, f"cannot be read ({error.strerror or error}); expected a Parquet file") from error
-    except pl.exceptions.PolarsError as error:
-        raise AnnotationError(path, f"not a Parquet table ({str(error).splitlines()[0]})") from error
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        reason = (str(error).splitlines() or ["damaged"])[0]
+        raise AnnotationError(path, f"not a Parquet table ({reason})") from error
     missing = [name for name in _COLUMNS if name not in table.columns]
     if missing:
         raise AnnotationError(

@@ -217,7 +217,7 @@ def scan_predictions(text, most, image_key, category_key, box_key, score_key, id
                 elif _is_key(text, begin, length, category_key):
                     field = 1
                     category[n] = np.int64(value)
-                elif _is_key(text, begin, length, id_key):
+                elif seen & 16 == 0 and _is_key(text, begin, length, id_key):
                     field = 4
                     own_id[n_ids] = np.int64(value)
                     n_ids += 1

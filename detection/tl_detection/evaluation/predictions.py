@@ -137,11 +137,12 @@ def read_prediction_table(
 
 
 def _first_places(number: IntArray, ids: Sequence[int | str]) -> list[tuple[int, int | str]]:
-    """(first prediction, id) of each id; ids are numbered in the order in which they come first."""
+    """(first prediction, id) of each id, whatever the order in which they are numbered."""
     # Nearly always numbered in the order in which they come first.
     first = np.searchsorted(np.maximum.accumulate(number), np.arange(len(ids)))
     if not np.array_equal(number[np.minimum(first, len(number) - 1)], np.arange(len(ids))):
-        np.minimum.at(first, number, np.arange(len(number)))
+        # Of several values for one place the last is kept, which is the first prediction.
+        first[number[::-1]] = np.arange(len(number))[::-1]
     return list(zip(first.tolist(), ids, strict=True))
 
 

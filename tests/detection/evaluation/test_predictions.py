@@ -223,6 +223,59 @@ def test_an_id_that_occurs_twice_is_refused(read, ids):
     assert len(read([{**result(), "id": each} for each in range(3)])) == 3
 
 
+def test_an_id_that_occurs_three_times_is_one_id(read):
+    with pytest.raises(AnnotationError, match='the id "a" stands at more than one prediction; expected'):
+        read([{**result(), "id": each} for each in ("a", "a", "a")])
+    with pytest.raises(AnnotationError, match="the id 1 stands at more than one prediction, and so do 1 more"):
+        read([{**result(), "id": each} for each in (1, 2, 1, 2)])
+
+
+@pytest.mark.parametrize("ids", [(2**63 + 1, -1, 2**63 + 2), (2**64 + 1, 2**64 + 2), (2**63, 2**53, 2**53 + 1)])
+def test_ids_that_differ_in_the_last_of_twenty_digits_are_different(read, ids):
+    assert len(read([{**result(), "id": each} for each in ids])) == len(ids)
+
+
+def test_two_ids_of_one_frame_are_refused(read):
+    # The catalog has no night/8: by file name, its detections would be scored on the frame of the day.
+    with pytest.raises(
+        AnnotationError,
+        match=r"prediction 1: image_id \"night/0008.jpg\" names the frame 'eight', and so does \"day/0008.jpg\"; exp",
+    ):
+        read([result("day/0008.jpg"), result("night/0008.jpg")])
+    images = [{"id": 1, "file_name": "left/0008.jpg"}, {"id": 2, "file_name": "right/0008.jpg"}]
+    with pytest.raises(AnnotationError, match="image_id 2 names the frame 'eight', and so does 1"):
+        read({"images": images, "annotations": [result(1), result(1), result(2)]})
+
+
+def test_a_list_that_stands_twice_is_refused(read):
+    text = json.dumps([result()])
+    for content in (
+        f'{{"annotations": {text}, "annotations": []}}',
+        f'{{"annotations": [], "info": {{}}, "annotations": {text}}}',
+    ):
+        with pytest.raises(AnnotationError, match="'annotations' stands there 2 times, and only one would be read"):
+            read(content)
+    assert len(read(f'{{"info": {{"annotations": 3, "by": "\\"annotations\\""}}, "annotations": {text}}}')) == 1
+
+
+def test_categories_of_numbers_and_words_are_told(read):
+    categories = [{"id": 1, "name": "red"}, {"id": "b", "name": "green"}]
+    with pytest.raises(AnnotationError, match=r'category_id 3: not among the categories; expected one of 1, "b"$'):
+        read({"categories": categories, "annotations": [result(category_id=3)]})
+
+
+def test_a_number_of_thousands_of_digits_is_refused_in_one_line(read):
+    text = json.dumps([result(score=0.123)])
+    with pytest.raises(AnnotationError, match="holds a whole number of thousands of digits"):
+        read(text.replace("0.123", "9" * 5000))
+
+
+def test_a_repeated_image_is_found_at_once(read):
+    images = [{"id": index, "file_name": f"{index}.png"} for index in range(60_000)]
+    with pytest.raises(AnnotationError, match="'images' has the id 59999 more than once"):
+        read({"images": [*images, images[-1]], "annotations": []})
+
+
 def test_another_label_space_is_named_as_a_whole(read):
     names = ["car", "bus", "green", "truck"]
     with pytest.raises(
@@ -298,6 +351,7 @@ def test_a_number_is_scanned_as_python_reads_it(text):
         ('"score": 0.5', '"score": "0.5"'),
         ('"score": 0.5', '"score": 0.5, "score": 0.6'),
         ('"score": 0.5', '"area": 3'),
+        ('"score": 0.5', '"score": 0.5, "id": 1, "id": 2'),
         ('"image_id": 1', '"image_id": 1.0'),
         ('"image_id": 1', '"image_\\u0069d": 1'),
         ("2, 3, 4]", "2, 3]"),
@@ -324,6 +378,7 @@ def test_a_fault_far_into_a_large_file_is_found(tmp_path, catalog, lights, monke
         ({"bbox": [1, 2, -3, 4]}, r"prediction 150: bbox \[1.0, 2.0, -3.0, 4.0\], expected \[x, y"),
         ({"bbox": [1, 2, 3]}, r"prediction 150: bbox \[1, 2, 3\], expected"),
         ({"image_id": 77}, "prediction 150: image_id 77 is not among the images"),
+        ({"image_id": 0}, "prediction 150: image_id 0 is not among the images"),
         ({"category_id": 9}, "prediction 150: category_id 9: not among the categories"),
     ):
         changed = [{**each, **fault} if index == 150 else each for index, each in enumerate(results)]
@@ -376,3 +431,22 @@ def test_a_parquet_file_that_is_none_is_refused(tmp_path, catalog, lights):
         read_prediction_table(tmp_path / "p.parquet", catalog, lights)
     with pytest.raises(AnnotationError, match="cannot be read"):
         read_prediction_table(tmp_path / "none.parquet", catalog, lights)
+
+
+def test_the_name_of_a_parquet_file_is_no_pattern(tmp_path, catalog, lights):
+    table = DetectionTable.of([Detections.empty()] * len(catalog))
+    for folder in ("run[1]", "run1"):
+        (tmp_path / folder).mkdir()
+        write_predictions_parquet(tmp_path / folder / "p.parquet", catalog, lights, table)
+    assert len(read_prediction_table(tmp_path / "run[1]" / "p.parquet", catalog, lights).score) == 0
+    with pytest.raises(AnnotationError, match="cannot be read"):
+        read_prediction_table(tmp_path / "run*" / "p.parquet", catalog, lights)
+
+
+def test_a_parquet_file_that_its_reader_cannot_cope_with_is_refused(tmp_path, catalog, lights, monkeypatch):
+    def panic(*args, **options):
+        raise pl.exceptions.PanicException("called `Option::unwrap()` on a `None` value")
+
+    monkeypatch.setattr(pl, "read_parquet", panic)
+    with pytest.raises(AnnotationError, match=r"not a Parquet table .called `Option::unwrap"):
+        read_prediction_table(tmp_path / "p.parquet", catalog, lights)

@@ -22,7 +22,7 @@ def say_why(rule: Rule, n_objects: int, thresholds: Thresholds | None, wrong_sco
     if not n_objects:
         return "no object of the class in these frames; choose its score elsewhere"
     if rule.most_red_as_green is not None and not n_stop:
-        return "no lamp that means stop in these frames, so nobody knows how many would be green; choose its score elsewhere"
+        return "no lamp that means stop in these frames, so none can be said to be green; choose its score elsewhere"
     finds = None if thresholds is None else thresholds.n_right > 0
     if thresholds is None or finds is None or not finds.any():
         return f"none of {n_objects} objects is found, at any score"
