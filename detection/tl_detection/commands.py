@@ -173,7 +173,10 @@ def run_detect(options: argparse.Namespace) -> int:
 
     detector = load_detector(options.model, options.device)
     if options.thresholds is not None:
-        lowest = scores_for(options.thresholds, detector.label_space.names, detector.description)
+        space = detector.label_space
+        lowest = scores_for(
+            options.thresholds, space.names, detector.description, label_space_fingerprint=space.fingerprint
+        )
     else:
         # An exported file may carry the scores that its vehicle uses.
         own = getattr(detector, "operating_scores", None)

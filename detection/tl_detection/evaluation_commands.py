@@ -70,7 +70,9 @@ def run_evaluate(options: argparse.Namespace) -> int:
     rules_of_classes(options.rules, label_space.names, *means_stop_and_go(label_space))
     operating_scores = scores_from = None
     if options.thresholds is not None:
-        operating_scores = scores_for(options.thresholds, label_space.names, description)
+        operating_scores = scores_for(
+            options.thresholds, label_space.names, description, label_space_fingerprint=label_space.fingerprint
+        )
         scores_from = f"of {options.thresholds.name}"
     if previous is not None:
         differences = require_same_rules(

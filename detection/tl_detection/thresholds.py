@@ -135,6 +135,18 @@ class ThresholdsFile(_Part):
                 "%s: chosen with the weights %s, used with %s; choose them anew with tl evaluate", where, there, here
             )
 
+    def warn_of_other_rules(self, label_space_fingerprint: str | None, where: Path | str) -> None:
+        """Say so where classes of the same names were made by other rules when the scores were chosen."""
+        there = None if self.data is None else self.data.label_space_fingerprint
+        if label_space_fingerprint and there and label_space_fingerprint != there:
+            logger.warning(
+                "%s: chosen with the label space %s, used with %s, whose classes have the same names and other rules; "
+                "choose them anew with tl evaluate",
+                where,
+                there,
+                label_space_fingerprint,
+            )
+
 
 def _weights(description: Mapping[str, str]) -> str | None:
     return next((description[key] for key in _FINGERPRINTS if key in description), None)
@@ -180,13 +192,20 @@ def write_thresholds(thresholds: ThresholdsFile, path: Path | str) -> None:
         raise DataError(f"{path}: cannot write the thresholds ({error.strerror}); choose another place") from error
 
 
-def scores_for(path: Path | str, names: Sequence[str], description: Mapping[str, str]) -> tuple[float, ...]:
+def scores_for(
+    path: Path | str,
+    names: Sequence[str],
+    description: Mapping[str, str],
+    *,
+    label_space_fingerprint: str | None = None,
+) -> tuple[float, ...]:
     """The scores of a thresholds file for a detector.
 
     Args:
         path: The file.
         names: Class names of the detector, by id.
         description: What it says of itself; other weights than those of the file give a warning.
+        label_space_fingerprint: Of its label space; another than that of the file gives a warning. None = not known.
 
     Returns:
         A score for each class, by id.
@@ -197,4 +216,5 @@ def scores_for(path: Path | str, names: Sequence[str], description: Mapping[str,
     file = read_thresholds(path)
     scores = file.scores(names, path)
     file.warn_of_other_model(description, path)
+    file.warn_of_other_rules(label_space_fingerprint, path)
     return scores

@@ -105,6 +105,18 @@ def test_scores_of_other_weights_give_a_warning(file_of, caplog):
     assert "chosen with the weights abc, used with def" in caplog.text
 
 
+def test_scores_of_classes_with_other_rules_give_a_warning(file_of, caplog):
+    data = "data: {catalog_fingerprint: c, label_space_fingerprint: abc, frames: 3, sequences: 1}\n"
+    names = ("red", "off")
+    with caplog.at_level(logging.WARNING):
+        for fingerprint in ("abc", None):
+            assert scores_for(file_of(HAND + data), names, {}, label_space_fingerprint=fingerprint) == (0.31, 1.0)
+        scores_for(file_of(HAND), names, {}, label_space_fingerprint="def")
+        assert not caplog.records
+        scores_for(file_of(HAND + data), names, {}, label_space_fingerprint="def")
+    assert "chosen with the label space abc, used with def" in caplog.text
+
+
 def test_detections_above_a_score_per_class():
     found = Detections(
         xyxy=np.zeros((4, 4)), score=np.array([0.7, 0.7, 0.31, 0.3], np.float32), class_id=np.array([0, 1, 0, 0])

@@ -101,8 +101,10 @@ def export(
     if out.exists() and (out.is_dir() or not overwrite):
         raise DataError(f"{out}: exists already; choose another --out or replace it with --force")
     checkpoint = load_checkpoint(weights)
-    names, description = checkpoint.label_space.names, {"fingerprint": file_fingerprint(weights)}
-    scores = None if thresholds is None else scores_for(thresholds, names, description)
+    space, description = checkpoint.label_space, {"fingerprint": file_fingerprint(weights)}
+    scores = None
+    if thresholds is not None:
+        scores = scores_for(thresholds, space.names, description, label_space_fingerprint=space.fingerprint)
     chosen: Iterable[Image] = ()
     n_chosen = 0
     if catalog is not None and n_frames:

@@ -53,9 +53,9 @@ class DriveScores:
         right: Lamps of which the right state was said; None where classes name no states.
         stable: Lamps with a stable state, among those visible in enough frames.
         flicker_per_1000_frames: Changes per 1,000 frames in which a lamp is visible.
-        flicker_per_minute: The same per minute.
+        flicker_per_minute: The same per minute in which a lamp is visible: two lamps seen for a minute are two minutes.
         dropouts_per_1000_frames: Losses per 1,000 frames in which a lamp is visible.
-        dropouts_per_minute: The same per minute.
+        dropouts_per_minute: The same per minute in which a lamp is visible.
         first_height_px: Height of the lamps in their first visible frame.
         seen_height_px: Height when something was first said.
         seen_network_height_px: The same in pixels of the network's input.
@@ -185,9 +185,9 @@ def measure_drives(
         if words.are_states
         else None,
         flicker_per_1000_frames=per_1000_frames(flicker) if words.are_states else None,
-        flicker_per_minute=per_minute(replicates, flicker, visible_s, at) if words.are_states else None,
+        flicker_per_minute=per_minute(replicates, flicker, visible_s, at, visible_frames) if words.are_states else None,
         dropouts_per_1000_frames=per_1000_frames(dropouts),
-        dropouts_per_minute=per_minute(replicates, dropouts, visible_s, at),
+        dropouts_per_minute=per_minute(replicates, dropouts, visible_s, at, visible_frames),
         first_height_px=spread_of(lambda result: result.first_height_px),
         seen_height_px=spread_of(lambda result: result.seen_height_px),
         seen_network_height_px=spread_of(lambda result: result.seen_network_height_px),

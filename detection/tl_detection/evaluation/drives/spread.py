@@ -9,6 +9,7 @@ import numpy as np
 
 from tl_detection.evaluation.intervals import LEAST_SEQUENCES, bounds_of
 from tl_detection.evaluation.pairs import FloatArray, IntArray
+from tl_detection.evaluation.rates import measure_rate
 from tl_detection.evaluation.replicates import Replicates
 
 # Values times replicates that are worked on together.
@@ -47,7 +48,8 @@ class PerMinute:
     Attributes:
         value: Per minute; None without time.
         low: Lower bound of its 95 % bootstrap interval over sequences; None of too few sequences.
-        high: Upper bound.
+        high: Upper bound. Where it never happened, that of a rate per frame (see `rates.Rate`) times the frames of a
+            minute, since it happens once in a frame at most.
         times: How often.
         minutes: In how long; None where nobody knows.
         sequences: Sequences that have any of that time.
@@ -100,7 +102,11 @@ def spread(replicates: Replicates, values: Sequence[float | None], frame_index: 
 
 
 def per_minute(
-    replicates: Replicates, times: Sequence[int], seconds: Sequence[float | None], frame_index: IntArray
+    replicates: Replicates,
+    times: Sequence[int],
+    seconds: Sequence[float | None],
+    frame_index: IntArray,
+    n_frames: IntArray,
 ) -> PerMinute:
     """How often something happened to lamps per minute; lamps of unknown time are left out.
 
@@ -109,6 +115,7 @@ def per_minute(
         times: (T,) how often it happened to each.
         seconds: (T,) in how long; None = nobody knows.
         frame_index: (T,) a frame of each lamp.
+        n_frames: (T,) in how many frames each is visible.
     """
     has_time = np.array([value is not None for value in seconds], np.bool_)
     sequence = replicates.sequence[frame_index[has_time]]
@@ -120,6 +127,9 @@ def per_minute(
     if n_sequences >= LEAST_SEQUENCES:
         parts, wholes = replicates.times @ happened, replicates.times @ minutes
         low, high = _bounds(parts[wholes > 0] / wholes[wholes > 0], n_sequences)
+        if not happened.any():
+            frames = np.repeat(frame_index[has_time], n_frames[has_time])
+            high = measure_rate(replicates, frames[:0], frames, per=len(frames) / whole).high
     return PerMinute(
         value=float(happened.sum()) / whole if whole else None,
         low=low,

@@ -1,8 +1,8 @@
 """How far boxes agree: the objects of one annotation as predictions of score 1 against the other.
 
 By COCO's rules, so that the numbers stand beside a detector's. Whether classes must agree too is the choice of the
-caller: `by_category` lets every box be found by any of its category. In a frame with an ignore area in the annotation
-that judges, what lies there counts neither way.
+caller: `by_category` lets every box be found by any of its category. What lies in an ignore area of the annotation that
+judges counts neither way. What lies in one of the other counts as missed: it is no prediction.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tl_detection.evaluation.detection_table import DetectionTable
 from tl_detection.evaluation.ground_truth import GroundTruth
 from tl_detection.evaluation.intervals import LEAST_SEQUENCES, bounds_of
 from tl_detection.evaluation.matching import Matched, match
-from tl_detection.evaluation.pairs import BoolArray, FloatArray, IntArray
+from tl_detection.evaluation.pairs import BoolArray, FloatArray
 from tl_detection.evaluation.protocol import CocoProtocol
 from tl_detection.evaluation.rates import Rate, measure_rate
 from tl_detection.evaluation.replicates import Replicates
@@ -105,21 +105,18 @@ def _measure(matched: Matched, frames: BoolArray, replicates: Replicates, iou: f
     is_counted = ~matched.is_ignored_at(0, level) & frames[matched.frame_index]
     right = matched.frame_index[is_counted & matched.is_match_at(0, level)]
     said, objects = matched.frame_index[is_counted], truth.frame_index[~truth.is_ignored & frames[truth.frame_index]]
-    n_right, n_all = replicates.count(right), replicates.count(said) + replicates.count(objects)
+    # F1 is the share of all boxes of both that have a partner: 2 * right / (said + objects).
+    f1 = measure_rate(replicates, np.repeat(right, 2), np.concatenate([said, objects]))
     return BoxAgreement(
         iou=iou,
         precision=measure_rate(replicates, right, said),
         recall=measure_rate(replicates, right, objects),
-        f1=estimate(
-            2 * n_right.sum() / n_all.sum() if n_all.any() else None,
-            _f1_of_each(replicates, right, said, objects),
-            int(np.count_nonzero(n_all)),
-        ),
+        f1=Estimate(value=f1.value, low=f1.low, high=f1.high),
     )
 
 
 def estimate(value: float | None, drawn: FloatArray, sequences: int) -> Estimate:
-    """A number with the interval of what replicates give.
+    """A number with the interval of what replicates give; none where all give the same, which says nothing of others.
 
     Args:
         value: The number itself.
@@ -130,10 +127,6 @@ def estimate(value: float | None, drawn: FloatArray, sequences: int) -> Estimate
     low = high = None
     if value is not None and sequences >= LEAST_SEQUENCES and known.size:
         low, high = bounds_of(known, sequences)
+        if low == high:
+            low = high = None
     return Estimate(value=None if value is None else float(value), low=low, high=high)
-
-
-def _f1_of_each(replicates: Replicates, right: IntArray, said: IntArray, objects: IntArray) -> FloatArray:
-    """(R,) F1 in the replicates from the frames of what is right, said and there; NaN where nothing is."""
-    whole = replicates.total(said) + replicates.total(objects)
-    return np.divide(2 * replicates.total(right), whole, out=np.full(len(whole), np.nan), where=whole > 0)

@@ -89,7 +89,8 @@ def pair_frames(
         set(_truth(catalog, common, label_space, which).frame_ids)
         for which, catalog in (("first", first), ("second", theirs))
     ]
-    kept = [frame_id for frame_id in common if frame_id in labelled[0] & labelled[1]]
+    in_both = labelled[0] & labelled[1]
+    kept = [frame_id for frame_id in common if frame_id in in_both]
     if not kept:
         raise DataError(
             f"second annotation: of the {len(common)} frames that both have, none is labelled for all classes in both"
@@ -99,7 +100,7 @@ def pair_frames(
         second=_truth(theirs, kept, label_space, "second"),
         only_in_first=_left_out([frame_id for frame_id in own_ids if frame_id not in taken]),
         only_in_second=_left_out(missing),
-        not_labelled=_left_out([frame_id for frame_id in common if frame_id not in set(kept)]),
+        not_labelled=_left_out([frame_id for frame_id in common if frame_id not in in_both]),
         by_path=sum(frame_id != other for frame_id, other in renamed.items()),
     )
 

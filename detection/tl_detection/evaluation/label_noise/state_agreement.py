@@ -48,7 +48,8 @@ class StateAgreement:
         iou_median: Median overlap.
         labels: What can be said: states, or classes where these name none.
         table: How many pairs have a label (row) in the first annotation and a label (column) in the second.
-        same: Share of the pairs with one label in both; None where there is one label only.
+        same: Share of the pairs with one label in both; of nothing where there is one label only, which is always
+            the same.
         kappa: Cohen's kappa.
     """
 
@@ -114,6 +115,7 @@ def measure_states(
     cell = replicates.sequence[frame] * n_labels**2 + row * n_labels + column
     by_sequence = np.bincount(cell, minlength=n_sequences * n_labels**2).reshape(n_sequences, n_labels**2)
     table = by_sequence.sum(axis=0)
+    asked = slice(None) if n_labels > 1 else slice(0)
     kappa = _kappa(table[None].astype(np.float64), n_labels)[0]
     drawn = _kappa(replicates.totals(by_sequence), n_labels)
     return StateAgreement(
@@ -122,7 +124,7 @@ def measure_states(
         iou_median=float(np.median(iou)) if n else None,
         labels=labels,
         table=tuple(tuple(part) for part in table.reshape(n_labels, n_labels).tolist()),
-        same=measure_rate(replicates, frame[row == column], frame),
+        same=measure_rate(replicates, frame[row == column][asked], frame[asked]),
         kappa=estimate(
             None if np.isnan(kappa) else float(kappa), drawn, int(np.count_nonzero(by_sequence.any(axis=1)))
         ),

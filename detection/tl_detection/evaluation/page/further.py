@@ -74,9 +74,9 @@ def _drives(drives: DriveScores) -> Facts:
         ("lights of which anything was said", *_rate(drives.seen)),
         ("lights of which the right state was said", *_rate(drives.right)),
         (f"lights with a stable state ({drives.stable_needs_frames} right frames in a row)", *_rate(drives.stable)),
-        ("flicker per minute", *_per_minute(drives.flicker_per_minute)),
+        ("flicker per minute of a visible light", *_per_minute(drives.flicker_per_minute)),
         ("flicker per 1,000 visible frames", *_rate(drives.flicker_per_1000_frames)),
-        ("losses per minute", *_per_minute(drives.dropouts_per_minute)),
+        ("losses per minute of a visible light", *_per_minute(drives.dropouts_per_minute)),
         ("losses per 1,000 visible frames", *_rate(drives.dropouts_per_1000_frames)),
         ("height when first visible, px", *_spread(drives.first_height_px)),
         ("height when first seen, px", *_spread(drives.seen_height_px)),
@@ -183,8 +183,24 @@ def _operating(points: tuple[OperatingPoint, ...]) -> Facts:
             )
             for item in points
         ),
-        notes=tuple(f"{item.name}: {item.why}" for item in points if item.why),
+        notes=tuple(_operating_notes(points)),
     )
+
+
+def _operating_notes(points: tuple[OperatingPoint, ...]) -> list[str]:
+    notes = [f"{item.name}: {item.why}" for item in points if item.why]
+    notes += [
+        f"{item.name}: in {1 - item.met_in:.1%} of the data sets drawn anew no score meets its rule; the interval is "
+        "of the others."
+        for item in points
+        if item.met_in is not None and item.met_in < 1
+    ]
+    if any("red_as_green" in item.rule for item in points):
+        notes.append(
+            "A limit on red as green is a share of the annotated lights that mean stop, counted in every frame, missed "
+            "ones included. It is met on these frames; on others it may be missed."
+        )
+    return notes
 
 
 def _estimate(item: Estimate | Rate) -> str:

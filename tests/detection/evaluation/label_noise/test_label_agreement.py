@@ -136,7 +136,7 @@ def test_the_second_annotation_scores_what_such_detections_score(agreement, rand
     assert (at_half.recall.part, at_half.recall.whole) == (n_right, expected.objects)
 
 
-def test_what_one_of_them_could_not_read_counts_neither_way(agreement):
+def test_what_the_judging_one_could_not_read_counts_neither_way_and_what_the_other_could_not_is_missed(agreement):
     first = [frame("a", light(0), light(100, UNKNOWN), light(200))]
     second = [frame("a", light(0), light(100, GREEN), light(200, ignore=True))]
     found = agreement(first, second).overall
@@ -205,6 +205,22 @@ def test_frames_without_a_box_give_no_value(agreement):
     one_side = agreement([frame("a", light(0))], [frame("a")]).overall
     assert values(one_side.second_as_predictions)[0] == (None, 0, 0)
     assert values(one_side.first_as_predictions)[0] == (0, None, 0)
+
+
+def test_one_label_alone_agrees_in_nothing(agreement):
+    first = [frame(f"{index}", light(0), sequence=f"s{index}") for index in range(8)]
+    states = agreement(first, first, label_space=LabelSpace(classes={"light": Rule()})).overall.states
+    assert (states.pairs, states.labels, states.table) == (8, ("light",), ((8,),))
+    assert (states.same.value, states.same.whole, states.kappa.value) == (None, 0, None)
+
+
+def test_drawing_again_what_never_agrees_or_always_does_not_make_it_sure(agreement):
+    first = [frame(f"{index}", light(0, RED if index % 2 else GREEN), sequence=f"s{index}") for index in range(8)]
+    second = [frame(f"{index}", light(500, RED if index % 2 else GREEN)) for index in range(8)]
+    never = agreement(first, second).overall.second_as_predictions.boxes[0].f1
+    assert (never.value, never.low) == (0, 0) and never.high == pytest.approx(1 - 0.025 ** (1 / 8))
+    kappa = agreement(first, first).overall.states.kappa
+    assert (kappa.value, kappa.low, kappa.high) == (1, None, None)
 
 
 def test_more_boxes_than_the_protocols_maximum_are_all_compared(agreement):

@@ -40,6 +40,17 @@ def test_each_has_its_table(report):
     assert drives["lights of which anything was said"][3] == f"{report.drives.seen.part} of {report.drives.tracks}"
 
 
+def test_what_a_rule_does_not_say_stands_below_its_score(report):
+    point = report.operating_points[0]
+    assert further_tables(report)[0].notes == tuple(
+        f"{item.name}: {item.why}" for item in report.operating_points if item.why
+    ), "rules that every replicate meets need no word"
+    limited = replace(point, why=None, met_in=0.9966, rule="max_f1 and red_as_green<=0.001")
+    notes = further_tables(replace(report, operating_points=(limited,)))[0].notes
+    assert notes[0].startswith(f"{point.name}: in 0.3% of the data sets drawn anew no score meets its rule")
+    assert notes[1].startswith("A limit on red as green is a share of the annotated lights that mean stop")
+
+
 def test_an_annotation_agrees_with_itself(report):
     table = further_tables(report)[2]
     said = f"AP50 of the detector {report.overall.ap50:.3f}, of the second annotation as predictions 1.000"
