@@ -1,7 +1,8 @@
 """The frames of each sequence one after the other, and how much time lies between them.
 
 By capture time where every frame of the sequence has one, else by the number in which the paths differ. A step of more
-than `GAP_STEPS` usual ones is a gap: frames are missing there, nobody labelled them, or the camera was off.
+than `GAP_STEPS` usual ones is a gap: frames are missing there, nobody labelled them, or the camera was off. Usual is
+the median of the steps around it, since a camera may take fewer frames per second from some frame on.
 
 A sequence of one frame is no drive (BDD100K's images are such). Refused with the reason are sequences whose frames
 nobody can order, such as names that are no numbers, or two frames of one time (two cameras under one name).
@@ -22,6 +23,8 @@ from tl_detection.evaluation.pairs import BoolArray, FloatArray, IntArray
 
 # One frame that was lost does not make two drives of one; a second of pause does, at every usual frame rate.
 GAP_STEPS = 2.5
+# Steps before a step and after it that say what is usual there.
+_AROUND = 5
 _LAST_NUMBER = re.compile(r"(.*?)(\d{1,18})(\D*)", re.DOTALL)
 _SUFFIX = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,4}$")
 
@@ -126,12 +129,17 @@ def _order(truth: GroundTruth, name: str, frames: IntArray, frame_rate_hz: float
         at = order[np.flatnonzero(step == 0)[0]]
         what = "one time" if has_times else "one number"
         return Refused(sequence=name, reason=f"two frames of {what}, such as {truth.frame_ids[frames[at]]}")
-    usual = float(np.median(step))
     from_first = (place[order] - place[order[0]]).astype(np.float64)
     seconds = from_first / 1e9 if has_times else None
     if not has_times and frame_rate_hz is not None:
-        seconds = from_first / usual / frame_rate_hz
-    return Drive(name=name, frames=frames[order], seconds=seconds, is_gap=step > GAP_STEPS * usual)
+        seconds = from_first / float(np.median(step)) / frame_rate_hz
+    return Drive(name=name, frames=frames[order], seconds=seconds, is_gap=step > GAP_STEPS * _usual(step))
+
+
+def _usual(step: IntArray) -> FloatArray:
+    """(K - 1,) the median of each step and those around it."""
+    padded = np.pad(step.astype(np.float64), _AROUND, constant_values=np.nan)
+    return np.nanmedian(np.lib.stride_tricks.sliding_window_view(padded, 2 * _AROUND + 1), axis=1)
 
 
 def _numbers(paths: Sequence[str]) -> list[int] | None:

@@ -238,6 +238,21 @@ def test_sequences_whose_frames_do_not_follow_each_other_are_refused(judge, opti
     assert reason in scores.refused[0].reason and scores.refused[0].reason in scores.note
 
 
+@pytest.mark.parametrize("steps_ms", [[33] * 14 + [100] * 10, [100] * 10 + [33] * 14], ids=["slower", "faster"])
+def test_a_change_of_the_frame_rate_is_no_gap(judge, steps_ms):
+    times = [0, *np.cumsum(steps_ms).tolist()]
+    frames = drive(["R" * 25], times=[time * 1_000_000 for time in times])
+    scores = judge(frames, heard(frames, ["RRGRRRRRRRRRRRRRRRRRRGRRR"]))
+    (lamp,) = scores.lamps
+    assert (lamp.flicker, lamp.visible_s) == (4, pytest.approx(sum(steps_ms) / 1000)), "each flicker in its own half"
+    # A second without frames still is one, in the fast half and in the slow one.
+    for at in (4, 20):
+        paused = [time + 1000 * (index > at) for index, time in enumerate(times)]
+        frames = drive(["R" * 25], times=[time * 1_000_000 for time in paused])
+        (lamp,) = judge(frames, heard(frames, ["R" * 25])).lamps
+        assert lamp.visible_s == pytest.approx((sum(steps_ms) - steps_ms[at]) / 1000)
+
+
 def test_with_track_ids_a_gap_ends_a_stretch(judge):
     frames = drive(["RRRRRRRR"], numbers=[0, 1, 2, 3, 8, 9, 10, 11])
     scores = judge(frames, heard(frames, ["RRG..RRR"]), frame_rate_hz=10)
