@@ -52,8 +52,8 @@ def _add_evaluate(commands) -> None:
         default=[],
         dest="rules",
         metavar="RULE",
-        help="score from which a class counts: max_f1 (default), 'precision>=0.95', 'red_as_green<=1/1000', "
-        "'CLASS=RULE'; may be repeated",
+        help="score from which a class counts: max_f1 (default), 'precision>=0.95', 'red_as_green<=1/1000' "
+        "(of the lights that mean stop, in every frame), 'CLASS=RULE'; may be repeated",
     )
     chosen.add_argument(
         "--thresholds", type=Path, metavar="FILE", help="scores chosen before, such as scores_val/thresholds.yaml"

@@ -118,6 +118,7 @@ PIECES = (
 FIELDS = ("image_id", "category_id", "bbox", "score", "id", "area", "sc\\u006fre", "Score", "image_id ", "annotations")
 _NUMBER = re.compile(rb"-?\d[\d.eE+-]*")
 _KEY = re.compile(rb'"\w+"(?=\s*:)')
+_FIELD = re.compile(rb'"\w+"\s*:\s*(?:\[[^\]]*\]|[^,}\]]*)\s*,?')
 
 
 def whole_file(rng: random.Random) -> bytes:
@@ -148,7 +149,10 @@ def damaged(text: bytes, rng: random.Random) -> bytes:
     """The file with one thing changed."""
     at, length = rng.randrange(len(text) + 1), rng.randrange(12)
     numbers, keys = list(_NUMBER.finditer(text)), list(_KEY.finditer(text))
-    kind = rng.randrange(10)
+    kind = rng.randrange(11)
+    if kind == 10:
+        place = rng.choice(list(_FIELD.finditer(text)) or [re.match(b"", text)])
+        return text[: place.start()] + text[place.end() :]
     if kind <= 3 and numbers:
         place = rng.choice(numbers)
         return text[: place.start()] + rng.choice(VALUES).encode() + text[place.end() :]

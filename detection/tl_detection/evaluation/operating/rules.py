@@ -12,8 +12,9 @@ As it is written:
     A and B                         limits joined; with max_f1 the best F1 within them; precision and recall together
                                     the best F1, too
 
-All at IoU 0.5. Of equally good scores the higher one. `CLASS=RULE` is of one class, a rule alone of all others. A limit
-on red_as_green binds the classes that mean go; the others, for which it says nothing, take max_f1.
+All at IoU 0.5. Of equally good scores the higher one, unless a lower one of equal precision has more recall. A limit on
+red_as_green binds the classes that mean go; the others, for which it says nothing, take max_f1. `CLASS=RULE` is of one
+class, a rule alone of all others.
 """
 
 from __future__ import annotations

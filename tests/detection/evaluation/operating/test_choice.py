@@ -243,8 +243,27 @@ def test_best_f1_within_the_limit_need_not_be_the_lowest_score(choose):
     assert best.score >= lowest.score and best.f1 >= lowest.f1
 
 
-def test_limit_that_no_green_lamp_meets(choose):
-    frames = [([(RED, 0.0), (GREEN, 100.0)], [(0.0, 0.9, GREEN), (100.0, 0.8, GREEN), (0.0, 0.3, RED)])]
+@pytest.mark.parametrize(
+    ("rule", "score"),
+    [
+        ("max_f1", 0.9),  # 2 * 1 / (1 + 2) there, 2 * 2 / (4 + 2) at 0.6
+        ("recall>=0.5", 0.9),
+        ("precision>=0.5", 0.6),
+    ],
+)
+def test_of_equally_good_scores_the_higher_one_is_chosen(choose, rule, score):
+    frames = [([(RED, 0.0), (RED, 40.0)], [(0.0, 0.9, RED), (400.0, 0.8, RED), (420.0, 0.7, RED), (40.0, 0.6, RED)])]
+    assert choose(frames, [rule])[RED].score == pytest.approx(score)
+
+
+def test_of_equal_precision_the_score_with_more_recall_is_chosen(choose):
+    frames = [([(RED, 0.0), (RED, 40.0)], [(0.0, 0.9, RED), (40.0, 0.6, RED)])]
+    assert choose(frames, ["recall>=0.5"])[RED].score == pytest.approx(0.6)
+
+
+@pytest.mark.parametrize("wrong_score", [0.9, 0.8])
+def test_limit_that_no_green_lamp_meets(choose, wrong_score):
+    frames = [([(RED, 0.0), (GREEN, 100.0)], [(0.0, wrong_score, GREEN), (100.0, 0.8, GREEN), (0.0, 0.3, RED)])]
     green = choose(frames, ["red_as_green<=1/1000"])[GREEN]
     assert green.score is None
     assert green.why == "red as green is at least 1 of 1, at score 0.800 (recall 1.000)"
