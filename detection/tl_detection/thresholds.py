@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from tl_datasets.config import validate_config
 from tl_datasets.errors import AnnotationError, ConfigError, DataError
@@ -70,6 +70,14 @@ class ClassThreshold(_Part):
     recall: RateAtScore | None = None
     f1: float | None = None
     f1_interval: tuple[float, float] | None = None
+
+    @field_validator("score", mode="before")
+    @classmethod
+    def _no_word(cls, value: Any) -> Any:
+        # Read as a number, "true" would be 1 and silence the class.
+        if isinstance(value, bool):
+            raise ValueError("a yes or no, expected a score from 0 to 1")
+        return value
 
 
 class ThresholdsData(_Part):

@@ -53,6 +53,7 @@ def test_what_is_written_is_read_again(tmp_path):
         ({"0.31": "1.2"}, "classes.red.score: .*less than or equal to 1 .found 1.2"),
         ({"0.31": "-0.1"}, "classes.red.score: .*greater than or equal to 0"),
         ({"0.31": ".nan"}, "classes.red.score"),
+        ({"0.31": "true"}, "classes.red.score: .*a yes or no, expected a score from 0 to 1"),
         ({"0.31": "high"}, "classes.red.score: .*number"),
         ({"score: 0.31": "scores: 0.31"}, "classes.red.score: is required; classes.red.scores: no such setting"),
         ({"version: 1": "version: 2"}, "thresholds_version: 2, this tl reads 1; use the tl that wrote it"),
