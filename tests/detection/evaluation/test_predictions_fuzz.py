@@ -238,7 +238,7 @@ def test_a_damaged_file_is_read_as_python_reads_it_or_refused(tmp_path, monkeypa
     rng = random.Random(piece)
     path = tmp_path / "p.json"
     n_read = n_refused = 0
-    for _ in range(2500):
+    for _ in range(1200):
         text = whole_file(rng)
         for _ in range(rng.randrange(3)):
             text = damaged(text, rng)
@@ -254,7 +254,7 @@ def test_a_damaged_file_is_read_as_python_reads_it_or_refused(tmp_path, monkeypa
         else:
             assert found == expected, text
         n_read, n_refused = n_read + (found is not None), n_refused + (found is None)
-    assert min(n_read, n_refused) > 500, "both happen often"
+    assert min(n_read, n_refused) > 250, "both happen often"
 
 
 def _leniently(text: bytes) -> list[tuple] | None:

@@ -207,6 +207,13 @@ def test_frames_without_a_box_give_no_value(agreement):
     assert values(one_side.first_as_predictions)[0] == (0, None, 0)
 
 
+def test_boxes_that_overlap_most_are_the_shared_ones(agreement):
+    # Each lamp lies over its neighbour, too, by more than half.
+    both = [frame("a", light(0, RED), light(6, GREEN), light(12, RED))]
+    states = agreement(both, both).overall.states
+    assert (states.pairs, states.same.value, states.iou_mean) == (3, 1, 1)
+
+
 def test_one_label_alone_agrees_in_nothing(agreement):
     first = [frame(f"{index}", light(0), sequence=f"s{index}") for index in range(8)]
     states = agreement(first, first, label_space=LabelSpace(classes={"light": Rule()})).overall.states
