@@ -12,7 +12,7 @@ from tl_datasets.errors import UsageError
 from tl_datasets.frame import Annotation, Frame
 from tl_datasets.label_space import LabelSpace, Rule
 from tl_datasets.network_size import InputSize
-from tl_datasets.taxonomy import State, Weather
+from tl_datasets.taxonomy import Pictogram, State, Weather
 from tl_detection.evaluation.analyses import prepare
 from tl_detection.evaluation.drives.drive_scores import find_lamps, measure_drives
 from tl_detection.evaluation.drives.track_results import STABLE_FRAMES
@@ -101,6 +101,7 @@ def heard(frames, words):
         ("RRRRGGGG", "RRRRGRGG", 2, 0, 0, 0, 5),
         ("RRRRGGGG", "RRYYGGGG", 1, 0, 0, 0, None),
         ("RRRRGGGG", "RR..GGGG", 0, 1, 2, 2, None),
+        ("RRRRGGGG", "RRRRYYYY", 1, 0, 0, 0, None),  # the lamp changed, and something else is said
         ("RRRRGGGG", "GGGGGGGG", 0, 0, 0, 0, None),  # wrong, but steady
         ("RRGGRRGG", "RRGGRRGG", 0, 0, 0, 0, 5),
         ("RRGGRRGG", "RRRRRRGG", 0, 0, 0, 0, None),
@@ -217,6 +218,55 @@ def test_a_jump_in_size_parts_two_lamps(catalog_of, lights):
     ]  # fmt: skip
     found = find_lamps(ground_truth_from_catalog(catalog_of(frames), lights)).tracks
     assert [len(track.boxes) for track in found] == [2, 2]
+
+
+def test_a_lamp_of_another_pictogram_in_its_place_is_another_lamp(catalog_of, lights):
+    words = (Pictogram.CIRCLE, None, Pictogram.UNKNOWN, Pictogram.CIRCLE, Pictogram.ARROW_LEFT, Pictogram.ARROW_LEFT)
+    frames = [
+        Frame(
+            frame_id=f"{index}", path=f"{index}.png", width_px=1280, height_px=960, sequence="s",
+            annotations=(Annotation(xyxy=(100, 100, 110, 120), state=State.RED, pictogram=word),),
+        )
+        for index, word in enumerate(words)
+    ]  # fmt: skip
+    found = find_lamps(ground_truth_from_catalog(catalog_of(frames), lights)).tracks
+    assert [len(track.boxes) for track in found] == [4, 2]
+
+
+def test_a_lamp_that_is_hidden_for_a_frame_begins_anew_without_ids(judge):
+    frames = drive(["RRR RRRR"], ids=False, numbers=range(8))
+    scores = judge(frames, heard(frames, ["RRR RRRR"]))
+    assert sorted(lamp.visible_frames for lamp in scores.lamps) == [3, 4]
+
+
+def test_one_light_without_an_id_leaves_all_to_nearness(judge):
+    frames = drive(["RRRR", "GGGG"], numbers=range(4))
+    first, second = frames[2].annotations
+    frames[2] = dataclasses.replace(frames[2], annotations=(first, dataclasses.replace(second, track_id=None)))
+    scores = judge(frames, heard(frames, ["RRRR", "GGGG"]))
+    assert (scores.tracks, scores.tracks_given, scores.refused) == (2, 0, ())
+    assert [lamp.visible_frames for lamp in scores.lamps] == [4, 4]
+
+
+def test_what_nobody_could_read_in_any_frame_is_no_lamp(catalog_of, lights):
+    frames = drive(["RR?R", "????"])
+    (lamp,) = find_lamps(ground_truth_from_catalog(catalog_of(frames), lights)).tracks
+    assert lamp.name == "0" and len(lamp.boxes) == 4
+
+
+def test_two_classes_of_one_state_say_the_same(judge):
+    space = LabelSpace(
+        classes={
+            "red": Rule(state=["red"], pictogram=[None]),
+            "red arrow": Rule(state=["red"]),
+            "green": Rule(state=["green"]),
+        }
+    )
+    frames = drive(["RRRRRR"])
+    (lamp,) = judge(frames, heard(frames, ["RRYYGR"]), label_space=space).lamps  # Y is the class of the arrow here
+    assert (lamp.flicker, lamp.flicker_at, lamp.states) == (2, ("drive-4", "drive-5"), ("red",))
+    (lamp,) = judge(frames, heard(frames, ["YYYYYY"]), label_space=space).lamps
+    assert (lamp.flicker, lamp.stable_frames, lamp.right_height_px) == (0, STABLE_FRAMES, 10)
 
 
 @pytest.mark.parametrize(
