@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
+from tl_datasets.catalog import Catalog
 from tl_datasets.errors import UsageError
 from tl_datasets.frame import Annotation, Frame
 from tl_datasets.label_space import LabelSpace, Rule
@@ -252,6 +255,30 @@ def test_what_nobody_could_read_in_any_frame_is_no_lamp(catalog_of, lights):
     frames = drive(["RR?R", "????"])
     (lamp,) = find_lamps(ground_truth_from_catalog(catalog_of(frames), lights)).tracks
     assert lamp.name == "0" and len(lamp.boxes) == 4
+
+
+def test_a_lamp_that_is_seen_too_shortly_to_be_stable_is_not_asked_for(judge):
+    frames = drive(["RRRRRRRR", "    RRRR"])
+    stable = judge(frames, heard(frames, ["RRRRRRRR", "    RRRR"])).stable
+    assert (stable.part, stable.whole) == (1, 1)
+
+
+def test_sequences_of_one_name_and_two_sources_are_two_drives(lights):
+    parts = [
+        Catalog.from_frames(
+            [dataclasses.replace(frame, frame_id=f"{source}{frame.frame_id}") for frame in drive(["RRRR"])],
+            source=source,
+            root=Path("/nowhere"),
+        )
+        for source in ("east", "west")
+    ]
+    both = Catalog(
+        pl.concat([part.frames for part in parts]),
+        pl.concat([part.annotations for part in parts]),
+        parts[0].roots | parts[1].roots,
+    )
+    found = find_lamps(ground_truth_from_catalog(both, lights)).tracks
+    assert [(track.drive.name, len(track.boxes)) for track in found] == [("east: drive", 4), ("west: drive", 4)]
 
 
 def test_two_classes_of_one_state_say_the_same(judge):
