@@ -150,8 +150,9 @@ def damaged(text: bytes, rng: random.Random) -> bytes:
     at, length = rng.randrange(len(text) + 1), rng.randrange(12)
     numbers, keys = list(_NUMBER.finditer(text)), list(_KEY.finditer(text))
     kind = rng.randrange(11)
-    if kind == 10:
-        place = rng.choice(list(_FIELD.finditer(text)) or [re.match(b"", text)])
+    fields = list(_FIELD.finditer(text))
+    if kind == 10 and fields:
+        place = rng.choice(fields)
         return text[: place.start()] + text[place.end() :]
     if kind <= 3 and numbers:
         place = rng.choice(numbers)

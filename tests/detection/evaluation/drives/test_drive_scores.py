@@ -284,9 +284,9 @@ def test_sequences_of_one_name_and_two_sources_are_two_drives(lights):
 def test_two_classes_of_one_state_say_the_same(judge):
     space = LabelSpace(
         classes={
-            "red": Rule(state=["red"], pictogram=[None]),
-            "red arrow": Rule(state=["red"]),
-            "green": Rule(state=["green"]),
+            "red": Rule(state=[State.RED], pictogram=[None]),
+            "red arrow": Rule(state=[State.RED]),
+            "green": Rule(state=[State.GREEN]),
         }
     )
     frames = drive(["RRRRRR"])

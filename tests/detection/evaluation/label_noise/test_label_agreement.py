@@ -171,8 +171,10 @@ def test_frames_with_other_ids_are_found_by_path(agreement):
     assert (found.overall.frames, found.by_path) == (2, 1)
     assert values(found.overall.second_as_predictions) == [(1, 1, 1)] * 4
     # A path that belongs to a frame which was found by its id already is not taken a second time.
-    twice = agreement(first, [*second, frame("n3", light(0), path="x/1.png")])
-    assert twice.overall.frames == 2 and twice.only_in_second.frame_ids == ("n3",)
+    other = frame("n3", light(0), path="x/1.png")
+    for frames in ([*second, other], [other, *second]):
+        twice = agreement(first, frames)
+        assert twice.overall.frames == 2 and twice.only_in_second.frame_ids == ("n3",)
 
 
 def test_slices_and_intervals_are_those_of_the_first(agreement):
