@@ -43,7 +43,7 @@ def run_evaluate(options: argparse.Namespace) -> int:
     )
     from tl_detection.evaluation.second_opinion import format_second_opinion, second_opinion
     from tl_detection.evaluation.slice_columns import require_input_size
-    from tl_detection.evaluation.slices import parse_slice
+    from tl_detection.evaluation.slices import check_names, parse_slice
     from tl_detection.thresholds import scores_for
 
     not_alike: list[str] = []
@@ -62,7 +62,9 @@ def run_evaluate(options: argparse.Namespace) -> int:
     by = _words(options.by)
     check_columns(by)
     asked = {part for word in by for part in word.split("*")}
-    asked.update(column for text in options.slices for column in parse_slice(text)[1].columns)
+    expressions = [parse_slice(text) for text in options.slices]
+    check_names([name for name, _ in expressions])
+    asked.update(column for _, read in expressions for column in read.columns)
     label_space, description, detections_in = _source(options, catalog, whole)
     size = options.input_size or description.get("input")
     input_size = None if size is None else InputSize.parse(size)
@@ -164,15 +166,14 @@ def run_compare(options: argparse.Namespace) -> int:
     from tl_detection.evaluation.compare.inputs import open_compared
     from tl_detection.evaluation.compare.render import format_console
     from tl_detection.evaluation.conditions import check_columns
-    from tl_detection.evaluation.slices import parse_slice
+    from tl_detection.evaluation.slices import check_names, parse_slice
 
     for option, number, least in (("--replicates", options.replicates, 100), ("--pictures", options.pictures, 0)):
         if number < least:
             raise UsageError(f"{option} {number}: expected {least} or more")
     by = None if options.by is None else _words(options.by)
     check_columns(by or [])
-    for text in options.slices:
-        parse_slice(text)
+    check_names([parse_slice(text)[0] for text in options.slices])
     if options.out is not None:
         refuse_full(options.out)
     compared = open_compared(

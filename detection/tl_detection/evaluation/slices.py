@@ -7,7 +7,8 @@ nothing counts as wrong unless it surely lies outside the slice. So a slice by s
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -197,8 +198,12 @@ def check_slice_names(slices: Collection[Slice]) -> None:
     Raises:
         UsageError: A name occurs twice.
     """
-    names = [item.name for item in slices]
-    repeated = [name for index, name in enumerate(names) if name in names[:index]]
+    check_names([item.name for item in slices])
+
+
+def check_names(names: Sequence[str]) -> None:
+    """The same for names alone, such as those of expressions before anything is detected."""
+    repeated = [name for name, times in Counter(names).items() if times > 1]
     if repeated:
         raise UsageError(f"slice {show(repeated[0])}: two slices have this name; write --slice 'NAME: EXPRESSION'")
 
