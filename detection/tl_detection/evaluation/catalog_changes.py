@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
 import polars as pl
 
 from tl_datasets.catalog import CONDITIONS
@@ -19,6 +18,7 @@ from tl_detection.evaluation.results import CatalogChanges, SliceScores
 from tl_detection.evaluation.scores import score
 from tl_detection.evaluation.selection import Selection
 from tl_detection.evaluation.slice_intervals import intervals_of
+from tl_detection.evaluation.slices import count_slice
 
 if TYPE_CHECKING:
     from tl_detection.evaluation.report import Evaluation
@@ -102,16 +102,18 @@ def _part(prepared: Prepared, value: str, mask: BoolArray, replicates: int, seed
         return None
     matched, operating_scores = prepared.matched, prepared.answers.operating_scores
     number = sequence_numbers(matched.ground_truth)
-    scores = score(matched, mask, operating_scores)
-    drawn = draw_replicates(number, mask, replicates=replicates, seed=seed)
     selection = Selection.of_frames(matched, mask)
+    counts = count_slice(
+        matched.ground_truth, selection, least_objects=matched.protocol.small_slice_objects, sequence_number=number
+    )
+    drawn = draw_replicates(number, mask, replicates=replicates, seed=seed)
     return SliceScores(
         name=f"{value} frames",
         column=_COLUMN,
         value=value,
-        is_small=scores.objects < matched.protocol.small_slice_objects,
-        sequences=len(np.unique(number[mask])),
-        scores=scores,
+        is_small=counts.too_small is not None,
+        sequences=counts.sequences,
+        scores=score(matched, mask, operating_scores),
         intervals=intervals_of(matched, selection, drawn, operating_scores),
         analyses=analyse(prepared, selection, drawn),
     )

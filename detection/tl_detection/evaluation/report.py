@@ -22,14 +22,15 @@ from tl_detection.detector import Detections, Detector
 from tl_detection.evaluation.conditions import Slice, slices_by
 from tl_detection.evaluation.detection_table import DetectionTable
 from tl_detection.evaluation.ground_truth import GroundTruth, ground_truth_from_catalog
-from tl_detection.evaluation.matching import Matched, match
+from tl_detection.evaluation.matching import Matched, match, match_objects
 from tl_detection.evaluation.operating.scores import scores_by_rules
 from tl_detection.evaluation.protocol import COCO, CocoProtocol
 from tl_detection.evaluation.render import format_console, format_markdown
 from tl_detection.evaluation.replicates import sequence_numbers
 from tl_detection.evaluation.results import REPORT_FILE, Report, SliceScores
 from tl_detection.evaluation.scores import score
-from tl_detection.evaluation.slices import check_slice_names, slice_by_expression
+from tl_detection.evaluation.selection import Selection
+from tl_detection.evaluation.slices import check_slice_names, count_slice, slice_by_expression
 
 logger = logging.getLogger(__name__)
 
@@ -134,6 +135,7 @@ def evaluate_whole(
         logger.warning("%d frames hold no object of the label space: there is no score, only phantoms", len(truth))
     report = Report(
         overall=overall,
+        is_small=_is_small(matched, Selection.of_frames(matched, np.ones(len(truth), np.bool_)), sequence),
         sequences=len(np.unique(sequence)),
         slices=tuple(_score_slice(matched, item, sequence, overall.operating_scores) for item in slices),
         by=tuple(by),
@@ -142,6 +144,7 @@ def evaluate_whole(
         label_space=label_space.model_dump(mode="json"),
         label_space_fingerprint=label_space.fingerprint,
         catalog_fingerprint=catalog.fingerprint,
+        input_size=None if input_size is None else str(input_size),
         model=dict(model if model is not None else getattr(source, "description", {})),
         frames_unlabelled=truth.frames_unlabelled,
         frames_partial=truth.frames_partial,
@@ -250,15 +253,22 @@ def _require_frames(truth: GroundTruth, catalog: Catalog) -> None:
 def _score_slice(
     matched: Matched, item: Slice, sequence: NDArray[np.int64], operating_scores: Sequence[float]
 ) -> SliceScores:
-    scores = score(item.records(matched), item.frame_mask, operating_scores)
+    selection = item.select(matched)
+    records = matched if item.of_objects is None else match_objects(matched, selection.objects, selection.detections)
     return SliceScores(
         name=item.name,
         column=item.column,
         value=item.value,
-        is_small=scores.objects < matched.protocol.small_slice_objects,
+        is_small=_is_small(matched, selection, sequence),
         sequences=len(np.unique(sequence[item.frame_mask])),
-        scores=scores,
+        scores=score(records, item.frame_mask, operating_scores),
     )
+
+
+def _is_small(matched: Matched, selection: Selection, sequence: NDArray[np.int64]) -> bool:
+    least = matched.protocol.small_slice_objects
+    counts = count_slice(matched.ground_truth, selection, least_objects=least, sequence_number=sequence)
+    return counts.too_small is not None
 
 
 def _software() -> dict[str, str]:

@@ -69,11 +69,11 @@ class SliceScores:
         name: Such as "weather=rainy".
         column: Such as "weather".
         value: Such as "rainy", or "not annotated".
-        is_small: Fewer objects than the protocol asks for before one may conclude from the scores.
+        is_small: Nothing should be concluded from the scores, see `slices.SliceCounts.too_small`.
         sequences: Sequences that its frames are of; a frame without one is one of its own.
         scores: Of its frames.
-        intervals: Measure without its slice, such as "ap50" or "recall:red" -> interval; a measure that has none is
-            not there. Measured by `tl evaluate`.
+        intervals: Measure without its slice, such as "ap50" or "recall:red" -> interval as the replicates give it (see
+            `rates.with_width`); a measure that has none is not there. Measured by `tl evaluate`.
         analyses: What average precision does not say; None where it was not measured, as during training.
     """
 
@@ -135,6 +135,7 @@ class Report:
 
     Attributes:
         overall: Scores of all frames. It is not the mean of the slices.
+        is_small: As that of a slice, of all frames.
         sequences: Sequences that the frames are of.
         intervals: As those of a slice, of all frames.
         interval_method: How the intervals came about; None where none was measured.
@@ -146,6 +147,7 @@ class Report:
         label_space_fingerprint: Of the label space.
         catalog_fingerprint: Of the frames that were given to be scored, and their labels.
         catalog: Where they are; None where nobody said.
+        input_size: Of the network, such as "1280x736", that sizes in its pixels are meant for; None = not known.
         model: What made the detections, as the detector describes itself.
         frames_unlabelled: Frames left out because nobody labelled them.
         frames_partial: Frames left out because a category of the label space was not labelled in them.
@@ -161,6 +163,7 @@ class Report:
     """
 
     overall: Scores
+    is_small: bool
     sequences: int
     slices: tuple[SliceScores, ...]
     by: tuple[str, ...]
@@ -174,6 +177,7 @@ class Report:
     frames_partial: int
     software: Mapping[str, str]
     catalog: CatalogPart | None = None
+    input_size: str | None = None
     intervals: Mapping[str, Interval] = field(default_factory=dict)
     interval_method: IntervalMethod | None = None
     analyses: Analyses | None = None

@@ -33,6 +33,7 @@ class ClassScores:
         ap_small: Of objects in the protocol's area range of that name; so are `ap_medium` and `ap_large`.
         ar100: Highest recall, mean over the IoU thresholds.
         operating_score: Detections with at least this score count in what follows, at IoU 0.5.
+        counted: Detections that precision is measured on: from the operating score on, right or wrong.
         precision: None where nothing was detected, too.
         recall: Share of the objects that were found.
         f1: Harmonic mean of precision and recall.
@@ -51,6 +52,7 @@ class ClassScores:
     ap_large: float | None
     ar100: float | None
     operating_score: float
+    counted: int
     precision: float | None
     recall: float | None
     f1: float | None
@@ -191,6 +193,7 @@ def _score_class(
         ap_large=values.ap("large", class_id=class_id),
         ar100=values.ar(limit=100, class_id=class_id),
         operating_score=operating_score,
+        counted=n_counted,
         precision=point.precision if point else None,
         recall=point.recall if point else None,
         f1=point.f1 if point else None,

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import numpy as np
+import polars as pl
 import pytest
 
 from tl_datasets.catalog import Catalog
@@ -14,10 +15,14 @@ from tl_datasets.errors import DataError, ImageError, UsageError
 from tl_datasets.frame import Annotation, Frame
 from tl_datasets.images import write_rgb
 from tl_datasets.label_space import LabelSpace, Rule
+from tl_datasets.network_size import InputSize
 from tl_datasets.taxonomy import State, TimeOfDay, Weather
 from tl_detection.detector import Detections
 from tl_detection.evaluation.all_intervals import with_intervals
+from tl_detection.evaluation.render import format_markdown
 from tl_detection.evaluation.report import collect_detections, evaluate, evaluate_whole, format_console, write_report
+from tl_detection.evaluation.slice_analyses import analyse_slices
+from tl_detection.evaluation.value_text import markdown_text
 
 COLOURS = {State.RED: (250, 0, 0), State.GREEN: (0, 250, 0)}
 
@@ -213,3 +218,77 @@ def test_a_catalog_without_conditions_says_so(problem_of):
     text = format_console(evaluate(problem.detections, problem.catalog, problem.label_space, by=["weather", "source"]))
     assert "No frame says its weather: there is nothing to tell conditions apart by." in text
     assert "its weather, source" not in text
+
+
+def test_names_of_the_data_are_no_markup_in_any_text(random_problem, capsys):
+    problem = random_problem(1)
+    evil = "<img src=x onerror=alert(1)>|`a`[b](c)\x1b[2J\n# d"
+    names = pl.Series([evil] * len(problem.catalog))
+    catalog = problem.catalog.with_frames(problem.catalog.frames.with_columns(sequence=names))
+    report = evaluate(problem.detections, catalog, problem.label_space, by=["sequence"], model={"weights": evil})
+    markdown, text = format_markdown(report), format_console(report)
+    assert "<img" not in markdown and "\n# d" not in markdown and "(c)" in markdown
+    cell = next(line for line in markdown.splitlines() if line.startswith("| sequence="))
+    assert cell.startswith("| sequence=&lt;img src=x onerror=alert(1)>\\|\\`a\\`\\[b\\](c)")
+    assert f"- weights: {markdown_text(evil)}" in markdown
+    assert "\x1b" not in text
+    table = text.split("\n\n")[1].splitlines()
+    assert len(table) == 3 + 2, "a name of two lines is one row"
+
+
+def test_every_table_of_the_written_report_has_intervals(random_problem):
+    problem = random_problem(5, 40)
+    evaluation = evaluate_whole(problem.detections, problem.catalog, problem.label_space, by=["scene"])
+    report = with_intervals(evaluation, replicates=30)
+    tables = {part.splitlines()[0]: part.splitlines() for part in format_markdown(report).split("\n## ")[1:]}
+
+    def cells(title, row):
+        lines = next(lines for name, lines in tables.items() if name.startswith(title))
+        header, found = lines[2], next(line for line in lines if line.startswith(f"| {row}"))
+        return dict(zip(*([cell.strip() for cell in line.split(" | ")] for line in (header, found)), strict=True))
+
+    def words(value, intervals, name):
+        return f"{value:.3f} ({intervals[name].low:.3f} to {intervals[name].high:.3f})"
+
+    assert len(report.intervals) > 20
+    tunnel = next(item for item in report.slices if item.value == "tunnel")
+    for row, scores, intervals in (
+        ("overall", report.overall, report.intervals),
+        ("scene=tunnel", tunnel.scores, tunnel.intervals),
+    ):
+        assert cells("By size", row)["AP small"] == words(scores.ap_small, intervals, "ap_small")
+        red = scores.classes[0]
+        for name in ("ap", "ap50"):
+            found = cells(f"{name.upper()} by class and condition", row)["red"]
+            assert found == f"{words(getattr(red, name), intervals, f'{name}:red')} of {red.objects}"
+    red = report.overall.classes[0]
+    found = cells("By class, all frames", "red")
+    assert found["recall"] == words(red.recall, report.intervals, "recall:red")
+    assert (found["objects"], found["sequences"]) == (str(red.objects), str(report.intervals["ap:red"].sequences))
+    assert found["detections"] == str(red.counted)
+    brief = format_console(report)
+    assert "AP with its 95 % interval" not in brief
+
+
+def test_red_as_green_in_words_is_that_of_the_page(random_problem):
+    """Where a green box that found a green lamp overlaps a red one, too, only the analyses can tell."""
+    problem = random_problem(5, 60)
+    evaluation = evaluate_whole(problem.detections, problem.catalog, problem.label_space, by=[])
+    report = analyse_slices(evaluation, replicates=20).put_into(with_intervals(evaluation, replicates=20))
+    rate = report.analyses.lights.red_as_green.rate
+    assert report.overall.red_as_green.as_green != rate.part
+    row = next(line for line in format_markdown(report).splitlines() if line.startswith("| overall"))
+    assert row.endswith(f"| {rate.part} of {rate.whole} ({rate.low:.3f} to {rate.high:.3f}) |")
+    row = next(line for line in format_console(report).splitlines() if line.startswith("overall"))
+    assert row.endswith(f"  {rate.part} of {rate.whole}")
+
+
+def test_the_size_of_the_input_is_kept_and_shown(random_problem):
+    problem = random_problem(1)
+    size = InputSize.parse("1280x736")
+    report = evaluate_whole(
+        *(problem.detections, problem.catalog, problem.label_space), by=["network_height_px"], input_size=size
+    ).report
+    assert report.input_size == "1280x736" == report.to_dict()["input_size"]
+    assert "- network input: 1280x736" in format_markdown(report)
+    assert evaluate(problem.detections, problem.catalog, problem.label_space).input_size is None

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from tl_detection.evaluation.intervals import LEAST_SEQUENCES
 from tl_detection.evaluation.page import facts
 from tl_detection.evaluation.page.data import Gallery, PageData, SliceRow
 from tl_detection.evaluation.page.further import further_steps, further_tables
@@ -35,15 +36,25 @@ def collect_rows(evaluation: Evaluation, analyses: SliceAnalyses) -> list[SliceR
     report, matched = evaluation.report, evaluation.matched
     number = sequence_numbers(matched.ground_truth)
 
-    def row(selection: Selection, scores: Scores, intervals: Intervals, name: str, **words: str) -> SliceRow:
+    def row(
+        selection: Selection, scores: Scores, intervals: Intervals, name: str, *, is_small: bool, **words: str
+    ) -> SliceRow:
         found = analyses.slices.get(name)
-        return slice_row(matched, selection, scores, number, intervals, name=name, analyses=found, **words)
+        return slice_row(
+            *(matched, selection, scores, number, intervals), is_small=is_small, name=name, analyses=found, **words
+        )
 
     everything = Selection.of_frames(matched, np.ones(len(matched.ground_truth), np.bool_))
-    rows = [row(everything, report.overall, report.intervals, OVERALL)]
+    rows = [row(everything, report.overall, report.intervals, OVERALL, is_small=report.is_small)]
     for item, scored in zip(evaluation.slices, report.slices, strict=True):
-        words = {"column": item.column, "value": item.value}
-        rows.append(row(item.select(matched), scored.scores, scored.intervals, item.name, **words))
+        rows.append(
+            row(
+                *(item.select(matched), scored.scores, scored.intervals, item.name),
+                is_small=scored.is_small,
+                column=item.column,
+                value=item.value,
+            )
+        )
     return rows
 
 
@@ -73,6 +84,7 @@ def collect_page(
     steps[OVERALL] = (*further_steps(report), *steps.get(OVERALL, ()))
     return PageData(
         title=title,
+        least_sequences=LEAST_SEQUENCES,
         headline=facts.headline(rows[0], report),
         quantities=tuple(item for item in QUANTITIES if _is_measured(rows, item.key)),
         rows=tuple(row if row.name in detailed else replace(row, classes={}) for row in rows),
@@ -92,10 +104,10 @@ def collect_page(
     )
 
 
-def _detailed(rows: Sequence[SliceRow]) -> list[str]:
+def _detailed(rows: Sequence[SliceRow]) -> dict[str, None]:
     """Names of the slices of which the page shows more than a row: not those of every single sequence."""
     sizes = Counter(row.column for row in rows)
-    return [row.name for row in rows if sizes[row.column] <= _MOST_VALUES or row.column == EXPRESSION]
+    return {row.name: None for row in rows if sizes[row.column] <= _MOST_VALUES or row.column == EXPRESSION}
 
 
 def _is_measured(rows: Iterable[SliceRow], key: str) -> bool:

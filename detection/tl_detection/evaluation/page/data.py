@@ -60,7 +60,7 @@ class SliceRow:
         name: Such as "weather=rainy"; "overall" of all frames.
         column: Such as "weather"; empty of all frames.
         value: Such as "rainy"; of a cross the values joined by "*".
-        is_small: Too few objects, or sequences that hold them, to conclude from.
+        is_small: Too few objects, or sequences that hold them, to conclude from; as in the report.
         frames: Frames.
         objects: Objects that can be found or missed.
         sequences: Sequences that the frames come from.
@@ -230,6 +230,7 @@ class PageData:
 
     Attributes:
         title: Heading.
+        least_sequences: A value of fewer sequences has no interval, and nothing should be concluded from it.
         headline: One sentence with the main numbers.
         quantities: Measures that the page offers, the first of them first.
         rows: All frames first, then the slices.
@@ -246,6 +247,7 @@ class PageData:
     """
 
     title: str
+    least_sequences: int
     headline: str
     quantities: tuple[Quantity, ...]
     rows: tuple[SliceRow, ...]

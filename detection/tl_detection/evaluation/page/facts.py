@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tl_detection.evaluation.intervals import LEAST_SEQUENCES
 from tl_detection.evaluation.page.data import Facts, SliceRow
-from tl_detection.evaluation.protocol import UNBOUNDED_PX2, AreaRange
+from tl_detection.evaluation.render import interval_words, range_words, small_words
 from tl_detection.evaluation.results import CatalogChanges, Report
-
-NO_VALUE = "-"
+from tl_detection.evaluation.slices import EXPRESSION
+from tl_detection.evaluation.value_text import NO_VALUE, value_text
 
 
 def headline(overall: SliceRow, report: Report) -> str:
@@ -48,14 +47,19 @@ def protocol(report: Report) -> Facts:
     """The rules."""
     rules = {
         **report.protocol.to_dict(),
-        "area_ranges": tuple(_range_words(item) for item in report.protocol.area_ranges),
+        "area_ranges": tuple(range_words(item) for item in report.protocol.area_ranges),
     }
     rows = [(_spaced(key), in_words(value)) for key, value in rules.items()]
     method = report.interval_method
     rows += [
         ("sliced by", in_words(report.by)),
+        ("slices by expression", in_words(_expressions(report))),
+        ("network input", in_words(report.input_size)),
         ("operating scores from", report.operating_from),
-        ("operating scores", ", ".join(f"{item.name} {item.operating_score:.3f}" for item in report.overall.classes)),
+        (
+            "operating scores",
+            ", ".join(f"{item.name} {value_text(item.operating_score)}" for item in report.overall.classes),
+        ),
         (
             "intervals",
             NO_VALUE
@@ -65,6 +69,11 @@ def protocol(report: Report) -> Facts:
         ),
     ]
     return Facts(title="Protocol", short="Protocol", rows=tuple(rows))
+
+
+def _expressions(report: Report) -> tuple[str, ...]:
+    slices = [item for item in report.slices if item.column == EXPRESSION]
+    return tuple(item.value if item.name == item.value else f"{item.name}: {item.value}" for item in slices)
 
 
 def changes(since: CatalogChanges) -> Facts:
@@ -88,7 +97,7 @@ def changes(since: CatalogChanges) -> Facts:
         if part is not None:
             scores = part.scores
             rows.append(
-                (f"AP50 of {name}", f"{_number(scores.ap50)} ({scores.frames:,} frames, {scores.objects:,} objects)")
+                (f"AP50 of {name}", f"{value_text(scores.ap50)} ({scores.frames:,} frames, {scores.objects:,} objects)")
             )
     return Facts(title="What is new", short="New", rows=tuple(rows))
 
@@ -105,16 +114,9 @@ def notes(report: Report, rows: Iterable[SliceRow]) -> tuple[str, ...]:
     if report.interval_method is None:
         found.append("No intervals were measured.")
     else:
-        found.append(
-            f"Intervals are {report.interval_method.kind} intervals over {report.interval_method.unit}s: how far a "
-            f"number would move had other drives been recorded. Fewer than {LEAST_SEQUENCES} sequences have none. "
-            "Where none was counted, or all, the other bound is exact (Clopper and Pearson, over sequences)."
-        )
+        found.append(interval_words(report.interval_method))
     if any(row.is_small for row in rows):
-        found.append(
-            f"* fewer than {report.protocol.small_slice_objects} objects, or objects of fewer than {LEAST_SEQUENCES} "
-            "sequences: too few to conclude from."
-        )
+        found.append(f"* {small_words(report)}")
     return tuple(found)
 
 
@@ -135,15 +137,5 @@ def _count(number: int, what: str) -> str:
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
-def _range_words(area: AreaRange) -> str:
-    """Such as "medium 32² to 96² px"; the protocol's last range has no real end."""
-    low, high = (f"{side:g}²" for side in (area.low_px2**0.5, area.high_px2**0.5))
-    return f"{area.name} from {low} px" if area.high_px2 >= UNBOUNDED_PX2 else f"{area.name} {low} to {high} px"
-
-
 def _spaced(name: str) -> str:
     return name.replace("_", " ")
-
-
-def _number(value: float | None) -> str:
-    return NO_VALUE if value is None else f"{value:.3f}"

@@ -10,11 +10,11 @@ from tl_detection.evaluation.operating.choice import OperatingPoint
 from tl_detection.evaluation.page.data import Facts, Steps, Value
 from tl_detection.evaluation.page.light_sections import value_of
 from tl_detection.evaluation.protocol import OPERATING_IOU
-from tl_detection.evaluation.rates import Rate
+from tl_detection.evaluation.rates import Rate, with_width
 from tl_detection.evaluation.results import Report
 from tl_detection.evaluation.size_curve import SizeCurve, SizeScores
+from tl_detection.evaluation.value_text import NO_VALUE, value_text
 
-NO_VALUE = "-"
 SMALL_MARK = " *"
 # Number, interval, what it is measured on.
 _Cells = tuple[str, str, str, str]
@@ -59,7 +59,7 @@ def _size_steps(curve: SizeCurve) -> tuple[Steps, ...]:
 
 
 def _ap50(item: SizeScores) -> Value:
-    bounds = item.ap50_interval
+    bounds = None if item.ap50_interval is None else with_width(item.ap50_interval, "ap50")
     return Value(
         value=item.ap50,
         low=None if bounds is None else bounds.low,
@@ -209,9 +209,7 @@ def _estimate(item: Estimate | Rate) -> str:
 
 
 def _number(value: float | None) -> str:
-    if value is None:
-        return NO_VALUE
-    return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
+    return value_text(value, digits=3 if value is None or abs(value) < 10 else 1)
 
 
 def _interval(low: float | None, high: float | None) -> str:

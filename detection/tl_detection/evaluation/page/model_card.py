@@ -8,17 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import polars as pl
 
 from tl_datasets.taxonomy import TimeOfDay, Weather
 from tl_detection.evaluation.ground_truth import GroundTruth
+from tl_detection.evaluation.intervals import LEAST_SEQUENCES
 from tl_detection.evaluation.page import facts
 from tl_detection.evaluation.page.data import Facts, SliceRow, Value
 from tl_detection.evaluation.page.further import further_tables
 from tl_detection.evaluation.page.licences import licence_of_data, licence_of_model
 from tl_detection.evaluation.page.rows import QUANTITIES, is_annotated
-from tl_detection.evaluation.render import NO_VALUE, SMALL_MARK, Table, as_markdown
+from tl_detection.evaluation.render import SMALL_MARK, Table, as_markdown
 from tl_detection.evaluation.results import Report
+from tl_detection.evaluation.same_protocol import scores_are_given
+from tl_detection.evaluation.value_text import NO_VALUE, interval_text, markdown_text, value_text
 
 _COLUMNS = ("ap50", "recall", "precision", "missed", "red_as_green", "phantoms")
 _WORST = 5
@@ -55,7 +59,7 @@ def format_model_card(
     overall = rows[0]
     licence = licence_of_model(report.model.get("engine"))
     parts = [
-        f"# Model card: {_plain(title)}",
+        f"# Model card: {markdown_text(title)}",
         facts.headline(overall, report),
         "## Model",
         _listed([*facts.compared(report).rows[: len(report.model)], ("licence of the weights", licence)]),
@@ -72,7 +76,7 @@ def format_model_card(
         "## Limits",
         _bullets(_limits(report, truth, rows)),
         "## How to read this",
-        _bullets([_plain(note) for note in facts.notes(report, rows)]),
+        _bullets(facts.notes(report, rows)),
         *([] if report.changes is None else [_section(facts.changes(report.changes))]),
         _section(facts.compared(report)),
         _section(facts.protocol(report)),
@@ -83,10 +87,14 @@ def format_model_card(
 def _data(truth: GroundTruth) -> Table:
     """Sources with their counts and terms."""
     frames = truth.frames.with_columns(
-        objects=pl.Series(_objects_by_frame(truth)), split=pl.col("split").fill_null(NO_VALUE)
+        objects=np.bincount(truth.frame_index[~truth.is_ignored], minlength=len(truth)),
+        split=pl.col("split").fill_null(NO_VALUE),
     )
     groups = frames.group_by("source", "split", maintain_order=True).agg(
-        pl.len().alias("frames"), pl.col("sequence").n_unique().alias("sequences"), pl.col("objects").sum()
+        pl.len().alias("frames"),
+        # A frame without a sequence is one of its own.
+        (pl.col("sequence").drop_nulls().n_unique() + pl.col("sequence").null_count()).alias("sequences"),
+        pl.col("objects").sum(),
     )
     return Table(
         title="Data that it was scored on",
@@ -103,13 +111,6 @@ def _data(truth: GroundTruth) -> Table:
             for row in groups.iter_rows(named=True)
         ),
     )
-
-
-def _objects_by_frame(truth: GroundTruth) -> list[int]:
-    counts = [0] * len(truth)
-    for frame, is_ignored in zip(truth.frame_index.tolist(), truth.is_ignored.tolist(), strict=True):
-        counts[frame] += not is_ignored
-    return counts
 
 
 def _headlines(overall: SliceRow) -> Table:
@@ -138,7 +139,7 @@ def _worst(rows: Sequence[SliceRow]) -> Table:
     for item in QUANTITIES:
         if not item.is_headline:
             continue
-        known = [row for row in firm if item.key in row.values and row.values[item.key].value is not None]
+        known = [row for row in firm if item.key in row.values and _is_firm(row.values[item.key])]
         known.sort(key=lambda row: row.values[item.key].value or 0.0, reverse=item.less_is_better)
         found += [
             (item.label, row.name, *_cells(row.values[item.key], item.largest), f"{row.frames:,}")
@@ -146,6 +147,11 @@ def _worst(rows: Sequence[SliceRow]) -> Table:
         ]
     header = ("measure", "condition", "value", "95 % interval", "measured on", "of sequences", "frames")
     return Table(title="The worst conditions first", header=header, rows=tuple(found))
+
+
+def _is_firm(value: Value) -> bool:
+    """Of few things in a large slice, such as of its three red lights, nothing should be concluded either."""
+    return value.value is not None and value.sequences >= LEAST_SEQUENCES
 
 
 def _all(rows: Sequence[SliceRow]) -> Table:
@@ -209,8 +215,7 @@ def _limits(report: Report, truth: GroundTruth, rows: Sequence[SliceRow]) -> lis
             f"Left out: {report.frames_unlabelled:,} unlabelled frames, {report.frames_partial:,} in which a category "
             "of the label space was not labelled."
         )
-    # Scores of a thresholds file were chosen elsewhere, and say so.
-    if "these frames" in report.operating_from:
+    if not scores_are_given(report):
         found.append(
             "The operating scores were chosen on the frames that are scored here, so what is measured at them is "
             "somewhat too good."
@@ -222,7 +227,7 @@ def _further(item: Facts) -> str:
     table = (
         as_markdown(Table(title=item.title, header=item.header, rows=item.rows)) if item.rows else f"## {item.title}"
     )
-    return "\n\n".join([table, *(_plain(note) for note in item.notes)])
+    return "\n\n".join([table, *(markdown_text(note) for note in item.notes)])
 
 
 def _section(item: Facts) -> str:
@@ -230,24 +235,19 @@ def _section(item: Facts) -> str:
 
 
 def _listed(rows: Sequence[tuple[str, ...]]) -> str:
-    return _bullets([f"{name}: {_plain(' '.join(words))}" for name, *words in rows])
+    return _bullets([f"{name}: {' '.join(words)}" for name, *words in rows])
 
 
 def _bullets(lines: Sequence[str]) -> str:
-    return "\n".join(f"- {line}" for line in lines)
-
-
-def _plain(words: str) -> str:
-    """Words of the data, which must not become markup."""
-    return words.replace("<", "&lt;").replace("*", "\\*").replace("_", "\\_").replace("\n", " ")
+    return "\n".join(f"- {markdown_text(line)}" for line in lines)
 
 
 def _number(value: float | None, largest: float | None) -> str:
-    return NO_VALUE if value is None else f"{value:.3f}" if largest else f"{value:.1f}"
+    return value_text(value, digits=3 if largest else 1)
 
 
 def _interval(value: Value, largest: float | None) -> str:
-    return NO_VALUE if value.low is None else f"{_number(value.low, largest)} to {_number(value.high, largest)}"
+    return interval_text(value.low, value.high, digits=3 if largest else 1)
 
 
 def _with_interval(value: Value, largest: float | None) -> str:

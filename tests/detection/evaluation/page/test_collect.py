@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import csv
+import io
+from dataclasses import replace
+
 import pytest
 
-from tl_datasets.frame import Frame
+from tl_datasets.frame import Annotation, Frame
+from tl_datasets.taxonomy import State
+from tl_detection.evaluation.all_intervals import with_intervals
+from tl_detection.evaluation.measures import Measure
 from tl_detection.evaluation.page.collect import collect_page, collect_rows
+from tl_detection.evaluation.page.model_card import format_model_card
+from tl_detection.evaluation.page.rows import counted_by
+from tl_detection.evaluation.page.tidy_csv import format_csv
+from tl_detection.evaluation.rates import none_bound
+from tl_detection.evaluation.render import format_console, format_markdown
 from tl_detection.evaluation.report import evaluate_whole
+from tl_detection.evaluation.report_values import reported_values
 from tl_detection.evaluation.slice_analyses import OVERALL, analyse_slices
 
 
@@ -33,9 +46,11 @@ def test_a_row_holds_what_the_report_says(drawn, page):
             for key in ("ap50", "recall", "precision", "f1"):
                 value, interval = row.classes[item.name][key], intervals.get(f"{key}:{item.name}")
                 assert value.value == getattr(item, key)
-                assert value.objects == item.objects
+                assert value.objects == (item.counted if key == "precision" else item.objects)
                 if interval is not None and value.value is not None:
-                    assert (value.low, value.high, value.sequences) == (interval.low, interval.high, interval.sequences)
+                    assert value.sequences == interval.sequences
+                    if interval.low < interval.high:
+                        assert (value.low, value.high) == (interval.low, interval.high)
 
 
 def test_rates_hold_their_counts(page):
@@ -57,11 +72,69 @@ def test_what_is_small_is_marked(page, drawn):
         assert row.is_small == (row.objects < least or row.values["ap50"].sequences < 5)
 
 
-def test_many_objects_of_few_sequences_are_small(draw_evaluation):
-    evaluation, _ = draw_evaluation(40, per_drive=40, by=("weather",))
-    rows = collect_rows(evaluation, analyse_slices(evaluation, replicates=5))
-    assert rows[0].objects > evaluation.report.protocol.small_slice_objects
+def test_the_same_slices_are_small_wherever_they_are_shown(draw_evaluation):
+    # In one long drive there are objects enough, but of one sequence.
+    evaluation, _ = draw_evaluation(40, per_drive=40, by=("weather", "state"))
+    analyses = analyse_slices(evaluation, replicates=5)
+    report, rows = evaluation.report, collect_rows(evaluation, analyses)
+    assert rows[0].objects > report.protocol.small_slice_objects
     assert all(row.is_small for row in rows)
+    content = report.to_dict()
+    assert content["is_small"] and all(item["is_small"] for item in content["slices"])
+    names = ["overall", *(item.name for item in report.slices)]
+    words = {line.split("  ")[0].split("|")[-1] for line in format_console(report).splitlines()}
+    assert {f"{name}*" for name in names} <= words and not words.intersection(names)
+    cells = {line.split(" | ")[0] for line in format_markdown(report).splitlines()}
+    assert {f"| {name}\\*" for name in names} <= cells and not cells.intersection(f"| {name}" for name in names)
+    lines = list(csv.DictReader(io.StringIO(format_csv(rows))))
+    assert {line["slice"] for line in lines} == set(names)
+    assert {line["is_small"] for line in lines} == {"true"}
+    card = format_model_card(report, evaluation.matched.ground_truth, rows, title="x")
+    assert f"Too small to conclude from: {'; '.join(names[1:])}." in card
+
+
+def test_a_number_says_what_it_is_measured_on(page, drawn):
+    for row, scores in zip(
+        page.rows, [drawn[0].report.overall, *(item.scores for item in drawn[0].report.slices)], strict=True
+    ):
+        precision = row.values["precision"]
+        assert precision.objects == sum(item.counted for item in scores.classes if item.precision is not None)
+        assert row.values["phantoms_per_frame"].objects == scores.frames
+        for item in scores.classes:
+            right = None if item.recall is None else item.recall * item.objects
+            if item.precision is not None:
+                assert item.precision * row.classes[item.name]["precision"].objects == pytest.approx(right)
+            assert row.classes[item.name]["phantoms_per_frame"].objects == scores.frames
+    assert counted_by("phantoms_per_frame") == "frames"
+    assert (counted_by("precision"), counted_by("recall"), counted_by("ap_small")) == (
+        *("detections", "objects"),
+        "objects",
+    )
+
+
+def test_nothing_seen_is_not_a_certain_nothing(lights, catalog_of, detections_of):
+    box = (10.0, 10.0, 20.0, 40.0)
+    annotation = Annotation(xyxy=box, state=State.RED)
+    frames = [
+        Frame(frame_id=f"{n}", path="a.png", width_px=64, height_px=48, annotations=(annotation,), sequence=f"{n}")
+        for n in range(6)
+    ]
+    for rows, recall, low, high in (
+        ([], 0, 0, none_bound(6)),
+        ([(*box, 0.9, 0)], 1, 1 - none_bound(6), 1),
+    ):
+        evaluation = evaluate_whole([detections_of(rows)] * 6, catalog_of(frames), lights, by=())
+        evaluation = replace(evaluation, report=with_intervals(evaluation, replicates=20))
+        analyses = analyse_slices(evaluation, replicates=20)
+        (row,) = collect_rows(evaluation, analyses)
+        for value in (row.values["recall"], row.classes["red"]["recall"], row.classes["red"]["ap50"]):
+            assert (value.value, value.low, value.high) == pytest.approx((recall, low, high), abs=1e-5)
+        phantoms = row.classes["green"]["phantoms_per_frame"]
+        assert (phantoms.low, phantoms.high) == pytest.approx((0, none_bound(6)))
+        assert f"{recall:.3f} ({low:.3f} to {high:.3f})" in format_markdown(evaluation.report)
+        measure = Measure.parse("ap50_lower" if recall else "ap50_upper")
+        (reported,) = reported_values(evaluation.report, measure)
+        assert reported.value == pytest.approx(low if recall else high, abs=1e-5)
 
 
 def test_single_sequences_have_rows_alone(draw_evaluation):

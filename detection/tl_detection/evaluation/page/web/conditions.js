@@ -14,8 +14,9 @@ function conditions() {
   if (silent.length) made.append(element("p", { class: "soft" }, `No frame says its ${silent.map(columnWords).join(", ")}.`));
   for (const column of singles) {
     const rows = rowsOf(column);
-    if (rows.length > LARGEST_BARS || silent.includes(column)) continue;
-    drawn.push(chart(grid, columnWords(column), () => bars(key, overall(), rows.map((row) => [marked(row), row, valueOf(row, key, className)]))));
+    if (silent.includes(column)) continue;
+    if (rows.length > LARGEST_BARS) made.append(element("p", { class: "soft" }, `${columnWords(column)} has ${count(rows.length)} values: the summary lists them, the worst first.`));
+    else drawn.push(chart(grid, columnWords(column), () => bars(key, overall(), rows.map((row) => [sliceWords(row), row, valueOf(row, key, className)]))));
   }
   const classRows = () => data.class_names.map((name) => [name, data.rows[0], valueOf(data.rows[0], key, name)]);
   if (!singles.includes("state")) drawn.push(chart(grid, stateTitle(), () => bars(key, valueOf(data.rows[0], key), classRows())));
@@ -30,14 +31,15 @@ const stateTitle = () => (data.class_states.some(Boolean) ? "state (class)" : "c
 // `rows` are [word, row, value].
 function bars(key, overall, rows) {
   const quantity = quantityOf(key);
-  const words = rows.map(([word, , value]) => `${word} (${count(value.objects)})`);
+  const named = rows.map(([word, row, value]) => word + (isWeak(row, value) ? " *" : ""));
+  const words = rows.map(([, , value], index) => `${named[index]} (${count(value.objects)})`);
   const values = rows.map(([, , value]) => value.value);
-  const hover = rows.map(([word, row, value]) =>
-    `<b>${escaped(word)}</b><br>${quantity.label} ${shown(quantity, value.value)}, ${interval(value, quantity)}<br>` +
+  const hover = rows.map(([, row, value], index) =>
+    `<b>${escaped(named[index])}</b><br>${quantity.label} ${shown(quantity, value.value)}, ${interval(value, quantity)}<br>` +
     `${count(row.frames)} frames, ${count(value.objects)} ${quantity.counted}, ${sequences(value)}`);
   const trace = {
     type: "bar", orientation: "h", x: values, y: rows.map((_, index) => index), hovertext: hover, hoverinfo: "text", textposition: "none",
-    marker: { color: colour("bar"), pattern: { shape: rows.map(([, row]) => (row.is_small ? "/" : "")), fillmode: "overlay", fgcolor: colour("panel"), fgopacity: 0.75, size: 6 } },
+    marker: { color: colour("bar"), pattern: { shape: rows.map(([, row, value]) => (isWeak(row, value) ? "/" : "")), fillmode: "overlay", fgcolor: colour("panel"), fgopacity: 0.75, size: 6 } },
   };
   const none = { type: "scatter", mode: "text", x: rows.map(() => 0), y: rows.map((_, index) => index), text: values.map((value) => (value === null ? "  -" : "")), textposition: "middle right", hoverinfo: "skip" };
   return {
@@ -49,8 +51,8 @@ function bars(key, overall, rows) {
       yaxis: axis({ autorange: "reversed", tickmode: "array", tickvals: rows.map((_, index) => index), ticktext: words.map(escaped), showgrid: false, zeroline: false }),
       shapes: overall.value === null ? [] : [{ type: "line", x0: overall.value, x1: overall.value, yref: "paper", y0: 0, y1: 1, line: { color: colour("soft"), dash: "dash", width: 1 } }],
     },
-    label: `${quantity.label}: ` + rows.map(([word, , value]) => `${word} ${shown(quantity, value.value)}`).join(", "),
-    table: () => table(["", quantity.label, ...besideNames(quantity)], rows.map(([word, row, value]) => [word, shown(quantity, value.value), ...beside(row, value, quantity)]), { caption: quantity.what }),
+    label: `${quantity.label}: ` + rows.map(([, , value], index) => `${named[index]} ${shown(quantity, value.value)}`).join(", "),
+    table: () => table(["", quantity.label, ...besideNames(quantity)], rows.map(([, row, value], index) => [named[index], shown(quantity, value.value), ...beside(row, value, quantity)]), { caption: quantity.what }),
   };
 }
 
@@ -69,20 +71,20 @@ function crossed(chosen, drawn) {
 
 function heatMap(column, key, className, width) {
   const quantity = quantityOf(key), rows = rowsOf(column);
-  const parts = rows.map((row) => row.value.split("*"));
+  const parts = rows.map((row) => row.value.split("*").map((word, index) => valueWords(column.split("*")[index], word)));
   const [downs, acrosses] = [0, 1].map((index) => [...new Set(parts.map((part) => part[index]))]);
   const found = (down, across) => rows[parts.findIndex((part) => part[0] === down && part[1] === across)];
   const cells = downs.map((down) => acrosses.map((across) => found(down, across)));
   const isNarrow = width < 110 + 62 * acrosses.length;
   const value = (row) => (row ? valueOf(row, key, className) : NOTHING);
-  const isFirm = (row) => row && !row.is_small && value(row).value !== null;
+  const isFirm = (row) => row && value(row).value !== null && !isWeak(row, value(row));
   const highest = Math.max(1e-9, ...rows.filter(isFirm).map((row) => value(row).value));
-  const words = (row) => `${number(value(row).value, quantity.largest ? 2 : 0)}${row.is_small ? " *" : ""}<br>${count(value(row).objects)}`;
+  const words = (row) => `${number(value(row).value, quantity.largest ? 2 : 0)}${isWeak(row, value(row)) ? " *" : ""}<br>${count(value(row).objects)}`;
   // Dark words on light cells, light words on dark ones; what is not coloured has the words of the page.
   const inkOf = (row) => {
     if (!isFirm(row)) return colour("soft");
     const place = value(row).value / largest;
-    return (quantity.less_is_better ? place < 0.6 : place > 0.45) ? "#111111" : "#ffffff";
+    return (quantity.less_is_better ? place < 0.72 : place > 0.5) ? "#111111" : "#ffffff";
   };
   const written = cells.flatMap((line, y) => line.map((row, x) => ({ row, x, y }))).filter(({ row }) => row);
   const largest = quantity.largest && !quantity.less_is_better ? quantity.largest : highest;
@@ -99,10 +101,10 @@ function heatMap(column, key, className, width) {
     layout: {
       height: 70 + 46 * downs.length,
       annotations: written.map(({ row, x, y }) => ({ x, y, text: words(row), showarrow: false, font: { color: inkOf(row), size: isNarrow ? 10 : 13 } })),
-      xaxis: axis({ tickmode: "array", tickvals: acrosses.map((_, index) => index), ticktext: acrosses.map((word) => (isNarrow ? escaped(plain(word)) : escaped(plain(word)).replaceAll(" ", "<br>"))), range: [-0.5, acrosses.length - 0.5], side: "top", tickangle: isNarrow ? -60 : 0, showgrid: false, zeroline: false, showline: false }),
-      yaxis: axis({ tickmode: "array", tickvals: downs.map((_, index) => index), ticktext: downs.map(plain).map(escaped), range: [downs.length - 0.5, -0.5], showgrid: false, zeroline: false, showline: false }),
+      xaxis: axis({ tickmode: "array", tickvals: acrosses.map((_, index) => index), ticktext: acrosses.map((word) => (isNarrow ? escaped(word) : escaped(word).replaceAll(" ", "<br>"))), range: [-0.5, acrosses.length - 0.5], side: "top", tickangle: isNarrow ? -60 : 0, showgrid: false, zeroline: false, showline: false }),
+      yaxis: axis({ tickmode: "array", tickvals: downs.map((_, index) => index), ticktext: downs.map(escaped), range: [downs.length - 0.5, -0.5], showgrid: false, zeroline: false, showline: false }),
     },
     label: `${quantity.label}; each cell holds the value and the number of objects.`,
-    table: () => table([columnWords(column), quantity.label, ...besideNames(quantity)], rows.map((row) => [marked(row), shown(quantity, value(row).value), ...beside(row, value(row), quantity)]), { caption: quantity.what }),
+    table: () => table([columnWords(column), quantity.label, ...besideNames(quantity)], rows.map((row) => [markedFor(row, value(row)), shown(quantity, value(row).value), ...beside(row, value(row), quantity)]), { caption: quantity.what }),
   };
 }

@@ -13,7 +13,7 @@ function curves() {
   };
   made.append(
     element("div", { class: "controls" },
-      choice("condition", "curve-slice", sliceOptions((row) => row.name in data.curves), (value) => { slice = value; tell(); again(); }),
+      choice("condition", "curve-slice", sliceOptions((row) => Object.hasOwn(data.curves, row.name)), (value) => { slice = value; tell(); again(); }),
       choice("class", "curve-class", [ALL, ...data.class_names], (value) => { className = value; again(); })),
     note, grid);
   tell();

@@ -1,7 +1,17 @@
-const number = (value, digits = 3) => (value === null || value === undefined ? "-" : value.toFixed(digits));
+// What is nearly nothing or nearly all has more digits, so that it is not shown as that.
+function number(value, digits = 3) {
+  if (value === null || value === undefined) return "-";
+  const isNear = Math.abs(value) < 10 ** -digits || Math.abs(Number(value.toFixed(digits))) === 1;
+  const isExact = [0, 1].includes(Math.abs(Number(value.toFixed(6))));
+  return isNear && !isExact ? String(Number(value.toFixed(6))) : value.toFixed(digits);
+}
 const count = (value) => (value === null || value === undefined ? "-" : value.toLocaleString("en"));
-const share = (value) => (value === null ? "-" : `${(100 * value).toFixed(1)} %`);
-const percent = (value) => (100 * value).toFixed(1);
+// Of 10,000 lights one is not none, and all but one are not all.
+function percent(value) {
+  const text = (100 * value).toFixed(1);
+  return ["0.0", "100.0"].includes(text) && value !== Number(text) / 100 ? String(Number((100 * value).toFixed(4))) : text;
+}
+const share = (value) => (value === null ? "-" : `${percent(value)} %`);
 // Rates per thousand need fewer digits than shares.
 const digitsOf = (quantity) => (quantity && quantity.largest === null ? 1 : 3);
 const shown = (quantity, value) => number(value, digitsOf(quantity));
@@ -11,8 +21,16 @@ const plain = (word) => word.replaceAll("_", " ");
 // "weather=rainy, time_of_day=night" as a reader says it.
 const sliceWords = (row) => {
   if (!row.column) return "all frames";
-  return row.column === "expression" ? row.name : row.value.split("*").map(plain).join(", ");
+  return row.column === "expression" ? row.name : partsOf(row).map((word, index) => valueWords(row.column.split("*")[index], word)).join(", ");
 };
+// Names are shown as they are, words of a vocabulary without underscores.
+const NAMES = new Set(["sequence", "source", "split", "class_name", "source_label"]);
+const valueWords = (column, word) => (NAMES.has(column) ? word : plain(word));
+// The values of a cross; a name that holds the sign between them is not taken apart.
+function partsOf(row) {
+  const parts = row.value.split("*");
+  return parts.length === row.column.split("*").length ? parts : [row.value];
+}
 const marked = (row) => sliceWords(row) + (row.is_small ? " *" : "");
 const columnWords = (column) => (column ? column.split("*").map(plain).join(" × ") : "");
 
@@ -23,11 +41,15 @@ const quantityOf = (key) => data.quantities.find((item) => item.key === key);
 
 // A value that nobody annotated is no condition.
 const isAnnotated = (row) => !row.value.split("*").includes("not annotated");
+// From a measure of few things in a large slice, such as of its three red lights, one may conclude no more than from a
+// small slice.
+const isWeak = (row, value) => row.is_small || (value.value !== null && value.sequences < data.least_sequences);
+const markedFor = (row, value) => sliceWords(row) + (isWeak(row, value) ? " *" : "");
 
 const columns = [...new Set(data.rows.map((row) => row.column).filter(Boolean))];
 const singles = columns.filter((column) => !column.includes("*"));
 const rowsOf = (column) => data.rows.filter((row) => row.column === column);
-const crosses = columns.filter((column) => column.split("*").length === 2 && rowsOf(column).some(isAnnotated));
+const crosses = columns.filter((column) => column.split("*").length === 2 && rowsOf(column).some(isAnnotated) && rowsOf(column).every((row) => partsOf(row).length === 2));
 
 // Slices as options, grouped by their column; `kept` says which.
 function sliceOptions(kept) {

@@ -5,7 +5,7 @@ function states() {
   const place = element("div", { class: "panel", "aria-live": "polite" });
   const show = (slice) => place.replaceChildren(...matrix(data.matrices[slice]));
   made.append(
-    element("div", { class: "controls" }, choice("condition", "matrix-slice", sliceOptions((row) => row.name in data.matrices), show)),
+    element("div", { class: "controls" }, choice("condition", "matrix-slice", sliceOptions((row) => Object.hasOwn(data.matrices, row.name)), show)),
     place);
   show(OVERALL in data.matrices ? OVERALL : Object.keys(data.matrices)[0]);
 }
@@ -50,7 +50,7 @@ function bySlice(id, title, short, slices, note) {
     clear(grid);
     for (const item of slices[slice]) chart(grid, item.title, (width) => steps(item, width));
   };
-  made.append(element("p", { class: "soft" }, note), element("div", { class: "controls" }, choice("condition", `${id}-slice`, sliceOptions((row) => row.name in slices), show)), grid);
+  made.append(element("p", { class: "soft" }, note), element("div", { class: "controls" }, choice("condition", `${id}-slice`, sliceOptions((row) => Object.hasOwn(slices, row.name)), show)), grid);
   show(slice);
 }
 

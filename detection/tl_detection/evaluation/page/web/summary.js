@@ -1,11 +1,9 @@
 // Conditions from which one may conclude, those that are too small, and frames whose condition nobody annotated.
 const GROUPS = ["", "* too few objects or sequences to conclude from", "condition not annotated"];
 
-// A measure of few things in a large slice, such as of its three red lights, is as small as a small slice.
 function groupOf(row, key, className = ALL) {
   if (!isAnnotated(row)) return 2;
-  const isBounded = valueOf(data.rows[0], key, className).low === null || valueOf(row, key, className).low !== null;
-  return row.is_small || !isBounded ? 1 : 0;
+  return isWeak(row, valueOf(row, key, className)) ? 1 : 0;
 }
 
 // Rows with a value, group by group, the worst first.
@@ -40,7 +38,7 @@ function card(quantity) {
   const words = worst && valueOf(worst, quantity.key);
   return element("div", { class: "panel card", title: quantity.what },
     element("h3", {}, quantity.label),
-    element("span", { class: "big" }, shown(quantity, overall.value) + (data.rows[0].is_small ? " *" : "")),
+    element("span", { class: "big" }, shown(quantity, overall.value) + (isWeak(data.rows[0], overall) ? " *" : "")),
     element("small", {}, `${overall.low === null ? "no interval" : interval(overall, quantity)} · ${measuredOn(overall, quantity.counted)}, ${sequences(overall)}`),
     worst ? element("div", { class: "worst" }, "worst: ", element("strong", {}, `${columnWords(worst.column)} ${sliceWords(worst)}`),
       ` ${shown(quantity, words.value)} (${words.low === null ? "no interval" : interval(words, quantity)}), ${measuredOn(words, quantity.counted)}, ${sequences(words)}`) : null);
@@ -55,7 +53,7 @@ function ranking(key, className, everything, toggle) {
   const line = (row, kind) => {
     const value = valueOf(row, key, className);
     return element("tr", { class: kind },
-      element("th", { scope: "row" }, row.column ? `${columnWords(row.column)}: ${marked(row)}` : "all frames"),
+      element("th", { scope: "row" }, (row.column ? `${columnWords(row.column)}: ` : "") + markedFor(row, value)),
       element("td", { class: "number" }, shown(quantity, value.value)),
       element("td", { class: "number" }, interval(value, quantity)),
       element("td", { class: "span" }, spanBar(value, overall, highest)),
