@@ -10,6 +10,8 @@ from tl_datasets.errors import DataError, show
 from tl_datasets.label_space import LabelSpace
 from tl_detection.evaluation.protocol import COCO, CocoProtocol
 from tl_detection.evaluation.results import Report, SliceScores
+from tl_detection.evaluation.slice_columns import NETWORK_COLUMNS
+from tl_detection.evaluation.slices import EXPRESSION
 
 # How `operating_from` begins where a file gave the scores; its name follows.
 _GIVEN = "of "
@@ -38,7 +40,12 @@ class ProtocolDifference:
 
 
 def rules_of_report(
-    report: Report, *, frames: bool = True, operating: bool = True, intervals: bool = False
+    report: Report,
+    *,
+    frames: bool = True,
+    operating: bool = True,
+    intervals: bool = False,
+    input_size: bool = False,
 ) -> dict[str, Any]:
     """Everything by which the scores of a report came about, by dotted key.
 
@@ -47,6 +54,7 @@ def rules_of_report(
         frames: With the fingerprint of the frames and their labels.
         operating: With how its operating scores came about; whichever thresholds file, one is as given as another.
         intervals: With how its intervals came about.
+        input_size: With the size of the network's input, which says what a slice by size in its pixels holds.
     """
     rules = _rules(report.protocol, report.class_names, report.label_space_fingerprint)
     if frames:
@@ -55,6 +63,8 @@ def rules_of_report(
         rules["operating_from"] = "of a thresholds file" if scores_are_given(report) else report.operating_from
     if intervals and report.interval_method is not None:
         rules |= {f"interval_method.{key}": value for key, value in asdict(report.interval_method).items()}
+    if input_size:
+        rules["input_size"] = report.input_size
     return rules
 
 
@@ -77,6 +87,12 @@ def rules_of_slices(first: Report, second: Report) -> tuple[dict[str, Any], dict
         for slices in both
     )
     return before, after
+
+
+def is_sliced_by_network_size(*reports: Report) -> bool:
+    """True where a slice of one of the reports is by size in pixels of the network's input."""
+    words = (item.value if item.column == EXPRESSION else item.column for report in reports for item in report.slices)
+    return any(name in text for text in words for name in NETWORK_COLUMNS)
 
 
 def scores_are_given(report: Report) -> bool:

@@ -45,8 +45,8 @@ _FRAME_COLUMNS = {
 }
 # Ignore areas are no objects, so the flag says nothing.
 _ANNOTATION_COLUMNS = tuple(name for name in ANNOTATION_SCHEMA if name not in {"frame_id", "ignore", *BOX_COLUMNS})
-_NETWORK_COLUMNS = ("network_width_px", "network_height_px")
-SIZE_COLUMNS = ("width_px", "height_px", *_NETWORK_COLUMNS, "area_px2")
+NETWORK_COLUMNS = ("network_width_px", "network_height_px")
+SIZE_COLUMNS = ("width_px", "height_px", *NETWORK_COLUMNS, "area_px2")
 
 FRAME_TYPES: dict[str, pl.DataType] = {name: FRAME_SCHEMA[column] for name, column in _FRAME_COLUMNS.items()}
 OBJECT_TYPES: dict[str, pl.DataType] = {
@@ -88,7 +88,7 @@ def require_input_size(columns: Collection[str], input_size: InputSize | None, w
     Raises:
         UsageError: It is needed and not known.
     """
-    asked = [column for column in _NETWORK_COLUMNS if column in columns]
+    asked = [column for column in NETWORK_COLUMNS if column in columns]
     if asked and input_size is None:
         raise UsageError(f"{what}: {asked[0]} needs the size of the detector's input; give --input-size 1280x736")
 
@@ -124,12 +124,12 @@ def _of_boxes(
     made: dict[str, pl.Series] = {
         name: pl.Series(name, xyxy[:, index]) for index, name in enumerate(BOX_COLUMNS) if name in columns
     }
-    if {"width_px", "height_px", *_NETWORK_COLUMNS}.intersection(columns):
+    if {"width_px", "height_px", *NETWORK_COLUMNS}.intersection(columns):
         sizes = box_sizes_px(xyxy)
         made |= {name: pl.Series(name, sizes[:, axis]) for axis, name in enumerate(("width_px", "height_px"))}
-        if input_size is not None and set(_NETWORK_COLUMNS).intersection(columns):
+        if input_size is not None and set(NETWORK_COLUMNS).intersection(columns):
             scale = input_scales(truth.frames, input_size)[frame_index]
-            made |= {name: pl.Series(name, sizes[:, axis] * scale) for axis, name in enumerate(_NETWORK_COLUMNS)}
+            made |= {name: pl.Series(name, sizes[:, axis] * scale) for axis, name in enumerate(NETWORK_COLUMNS)}
     if "area_px2" in columns:
         made["area_px2"] = pl.Series("area_px2", area_px2(xyxy))
     if "class_name" in columns:

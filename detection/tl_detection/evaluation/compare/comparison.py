@@ -110,7 +110,8 @@ def compare(
         compared: From `open_compared`.
         by: Columns to slice by (see `conditions.slices_by`); None = as the first report.
         expressions: Further slices (see `slices.slice_by_expression`); None = as the first report, if `by` is, too.
-        input_size: Of the network, for slices by size in its pixels; None = as the first detector says.
+        input_size: Of the network, for slices by size in its pixels; None = as in the first report, or as its
+            detector says.
         replicates: Of the paired bootstrap over sequences.
         seed: Of the draw.
 
@@ -163,7 +164,8 @@ def _slices(
     compared: Compared, by: Sequence[str], expressions: Sequence[str], input_size: InputSize | None
 ) -> list[Slice]:
     """Slices by column, then by expression."""
-    said = compared.folders[0].report.model.get("input")
+    first = compared.folders[0].report
+    said = first.input_size or first.model.get("input")
     if input_size is None and said is not None:
         input_size = InputSize.parse(said)
     slices = slices_by(compared.truth, by, input_size=input_size)

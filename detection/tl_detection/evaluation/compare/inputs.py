@@ -15,7 +15,7 @@ from tl_detection.evaluation.compare.differences import Scored
 from tl_detection.evaluation.evaluation_folder import EvaluationFolder
 from tl_detection.evaluation.ground_truth import GroundTruth, ground_truth_from_catalog
 from tl_detection.evaluation.matching import match
-from tl_detection.evaluation.same_protocol import require_same_rules, rules_of_report
+from tl_detection.evaluation.same_protocol import is_sliced_by_network_size, require_same_rules, rules_of_report
 from tl_detection.evaluation.scores import score
 
 logger = logging.getLogger(__name__)
@@ -69,9 +69,10 @@ def open_compared(
                 f"{first.path} and {other.path}: class_names are {show(first.report.class_names)} and "
                 f"{show(other.report.class_names)}; detectors of other classes cannot be compared"
             )
+        by_network = is_sliced_by_network_size(first.report, other.report)
         differences = require_same_rules(
-            (f"{first.path}", rules_of_report(first.report)),
-            (f"{other.path}", rules_of_report(other.report)),
+            (f"{first.path}", rules_of_report(first.report, input_size=by_network)),
+            (f"{other.path}", rules_of_report(other.report, input_size=by_network)),
             allow=allow_different_protocol,
         )
         warnings += [f"A and {letter}: {item}" for item in differences]

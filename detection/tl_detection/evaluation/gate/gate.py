@@ -11,7 +11,12 @@ from tl_detection.evaluation.gate.junit import junit_of
 from tl_detection.evaluation.gate.rules import GateRules
 from tl_detection.evaluation.gate.summary import GateSummary, format_html, format_markdown
 from tl_detection.evaluation.report_file import read_report
-from tl_detection.evaluation.same_protocol import require_same_rules, rules_of_report, rules_of_slices
+from tl_detection.evaluation.same_protocol import (
+    is_sliced_by_network_size,
+    require_same_rules,
+    rules_of_report,
+    rules_of_slices,
+)
 
 _FILES = ("gate.xml", "gate.md", "gate.html")
 
@@ -42,9 +47,10 @@ def run_gate(
     if baseline_path is not None:
         baseline = read_report(baseline_path)
         before, now = rules_of_slices(baseline, report)
+        by_network = is_sliced_by_network_size(baseline, report)
         found = require_same_rules(
-            (f"{baseline_path}", rules_of_report(baseline, intervals=True) | before),
-            (f"{report_path}", rules_of_report(report, intervals=True) | now),
+            (f"{baseline_path}", rules_of_report(baseline, intervals=True, input_size=by_network) | before),
+            (f"{report_path}", rules_of_report(report, intervals=True, input_size=by_network) | now),
             allow=allow_different_protocol,
         )
         differences = tuple(item.between("the baseline", "the report") for item in found)

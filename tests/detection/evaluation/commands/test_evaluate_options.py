@@ -120,6 +120,7 @@ def test_a_second_annotation_stands_beside_the_score(drives, changed):
         (["--slice", "night &"], 2, "slice 'night &'"),
         (["--slice", "network_width_px < 8"], 2, "give --input-size"),
         (["--slice", "a: night", "--slice", "a: rainy"], 2, "two slices have this name"),
+        (["--slice", "overall: night"], 2, "slice 'overall': this name stands for other frames"),
         (["--by", "wheather"], 2, "did you mean 'weather'"),
         (["--operating", "precision>=2"], 2, "precision>=2"),
         (["--operating", "blue=max_f1"], 2, "no class 'blue'"),
@@ -172,3 +173,41 @@ def test_predictions_as_parquet_give_the_same_report(drives):
     assert main([*words, "--label-space", str(drives.folder / "lights.yaml"), "--no-html"]) == 0
     one, other = read_report(first), read_report(drives.folder / "second")
     assert one.overall == other.overall and one.slices == other.slices and one.intervals == other.intervals
+
+
+def test_names_of_slices_are_refused_before_anything_is_detected(drives, capsys):
+    for words in (["--slice", "a: night", "--slice", "a: rainy"], ["--slice", "overall: night"]):
+        drives.evaluate("a", *words, code=2)
+        assert "predictions for" not in capsys.readouterr().err
+
+
+def test_the_size_of_the_input_is_part_of_how_slices_were_scored(drives, capsys):
+    by = ("--by", "network_height_px")
+    first = drives.evaluate("a", *by, "--input-size", "320x240")
+    other = drives.evaluate("b", *by, "--input-size", "160x120", missed={"drive01_0"})
+    assert read_report(first).input_size == "320x240"
+    assert "- network input: 320x240" in (first / "report.md").read_text()
+    assert "- network input: 320x240" in (first / "model_card.md").read_text()
+    capsys.readouterr()
+    assert main(["compare", str(first), str(other)]) == 1
+    assert "input_size is '320x240' in the first and '160x120' in the second" in capsys.readouterr().err
+    # The slices of a predictions file are those that it was scored by.
+    same = drives.evaluate("c", *by, "--input-size", "320x240", missed={"drive01_0"})
+    assert main(["compare", str(first), str(same)]) == 0
+    assert "network_height_px=" in capsys.readouterr().out
+    rules = drives.folder / "rules.yaml"
+    rules.write_text("rules: [{measure: ap50, drop_at_most: 0.9}]")
+    capsys.readouterr()
+    assert main(["gate", str(other), "--rules", str(rules), "--baseline", str(first)]) == 1
+    assert "input_size is '320x240'" in capsys.readouterr().err
+    assert main(["gate", str(same), "--rules", str(rules), "--baseline", str(first)]) == 0
+
+
+def test_detectors_of_different_inputs_are_compared_where_no_slice_speaks_of_it(drives, capsys):
+    first = drives.evaluate("a", "--input-size", "320x240")
+    other = drives.evaluate("b", "--input-size", "160x120", missed={"drive01_0"})
+    assert main(["compare", str(first), str(other)]) == 0
+    by_expression = drives.evaluate("c", "--slice", "far: network_height_px < 30", "--input-size", "160x120")
+    capsys.readouterr()
+    assert main(["compare", str(first), str(by_expression)]) == 1
+    assert "input_size" in capsys.readouterr().err
