@@ -12,10 +12,13 @@ from tl_detection.evaluation.lights.answers import Answers
 from tl_detection.evaluation.replicates import draw_replicates, sequence_numbers
 from tl_detection.evaluation.report import Evaluation
 from tl_detection.evaluation.results import Report
+from tl_detection.evaluation.score_curves import MOST_POINTS
 from tl_detection.evaluation.selection import Selection
 
 # Under this name are the analyses of all frames.
 OVERALL = "overall"
+# Of a curve of a slice; curves are a third of a report of many slices, and a screen shows no more.
+SLICE_POINTS = 80
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +62,7 @@ def analyse_slices(
     found: dict[str, Analyses] = {}
     for name, selection in selections.items():
         drawn = draw_replicates(number, selection.frames, replicates=replicates, seed=seed)
-        found[name] = analyse(prepared, selection, drawn)
+        found[name] = analyse(prepared, selection, drawn, most_points=MOST_POINTS if name == OVERALL else SLICE_POINTS)
         if progress is not None:
             progress(len(found), len(selections))
     return SliceAnalyses(answers=prepared.answers, slices=found)

@@ -15,9 +15,11 @@ from tl_detection.evaluation.ground_truth import ground_truth_from_catalog
 from tl_detection.evaluation.matching import match
 from tl_detection.evaluation.records import records_by_class
 from tl_detection.evaluation.replicates import draw_replicates, sequence_numbers
+from tl_detection.evaluation.report import evaluate_whole
 from tl_detection.evaluation.score_curves import MOST_POINTS
 from tl_detection.evaluation.scores import score
 from tl_detection.evaluation.selection import Selection
+from tl_detection.evaluation.slice_analyses import OVERALL, SLICE_POINTS, analyse_slices
 
 
 @pytest.fixture(scope="session")
@@ -116,3 +118,13 @@ def test_a_frame_without_a_detection_or_box(catalog_of, analyses_of, lights):
     found = analyses_of(truth, [Detections.empty()], [0.5] * 4)
     assert found.lights.phantoms.overall.rate.value == 0
     assert found.lights.missed.rate.value is None
+
+
+def test_curves_of_slices_are_shorter_and_keep_their_ends(random_problem):
+    problem = random_problem(2, 80, on_grid=False)
+    evaluation = evaluate_whole(problem.detections, problem.catalog, problem.label_space, by=["scene"])
+    found = analyse_slices(evaluation, replicates=5).slices
+    longest = {name: max(len(curve.score) for curve in item.curves.classes) for name, item in found.items()}
+    assert 3 * SLICE_POINTS // 2 < longest.pop(OVERALL) <= MOST_POINTS
+    assert set(longest) == {"scene=highway", "scene=tunnel"}
+    assert all(SLICE_POINTS // 2 < length <= SLICE_POINTS for length in longest.values())

@@ -35,7 +35,8 @@ _NOT_INTENDED = (
     "free, is not what was measured. Not for conditions, countries or cameras that the data do not hold."
 )
 _LABELS = (
-    "The labels' own faults are in the numbers: a light that nobody annotated counts as a phantom when it is found."
+    "Licences are told by the name of the source; what came with the data holds. The labels' own faults are in the "
+    "numbers: a light that nobody annotated counts as a phantom when it is found."
 )
 
 

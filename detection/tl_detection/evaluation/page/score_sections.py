@@ -10,9 +10,9 @@ from tl_detection.evaluation.error_split.split import ErrorSplit
 from tl_detection.evaluation.page.data import ClassCurves, Quantity, Steps, Value
 from tl_detection.evaluation.score_curves import ClassCurve
 from tl_detection.evaluation.scores import ClassScores, Scores
+from tl_detection.evaluation.slice_analyses import SLICE_POINTS
 
-# A screen shows no more.
-_DIGITS, _POINTS = 4, 80
+_DIGITS = 4
 
 DEEPER = (
     Quantity(
@@ -69,7 +69,7 @@ def curves_of(analyses: Analyses, scores: Scores) -> dict[str, ClassCurves]:
 def _class_curves(item: ClassScores, curve: ClassCurve, calibration: ClassCalibration) -> ClassCurves:
     points = list(zip(curve.score, curve.precision, curve.recall, curve.f1, strict=True))
     best = int(np.argmax(curve.f1)) if points else 0
-    kept = np.unique([*np.linspace(0, len(points) - 1, _POINTS).round().astype(int), best]) if points else []
+    kept = np.unique([*np.linspace(0, len(points) - 1, SLICE_POINTS).round().astype(int), best]) if points else []
     has_point = item.precision is not None and item.recall is not None and item.f1 is not None
     return ClassCurves(
         objects=item.objects,

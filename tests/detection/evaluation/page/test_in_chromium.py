@@ -8,13 +8,16 @@ import re
 import shutil
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tl_datasets.frame import Frame
-from tl_detection.evaluation.page.document import write_html
+from tl_detection.evaluation.page.collect import collect_page, collect_rows
+from tl_detection.evaluation.page.data import Value
+from tl_detection.evaluation.page.document import write_html, write_page
 from tl_detection.evaluation.report import evaluate_whole
 from tl_detection.evaluation.slice_analyses import analyse_slices
 
@@ -327,8 +330,54 @@ def test_a_page_about_nothing_runs_too(lights, catalog_of, detections_of, tmp_pa
     answer = ask(path, script, tmp_path / "profile")
     assert answer["heard"] == []
     assert "summary" in answer["sections"]
-    assert answer["ranking"] == [["all frames", "0.0", "-", "", "1", "1", "1", "0/4"]]
+    assert answer["ranking"] == [["all frames *", "0.0", "-", "", "1", "1", "1", "0/4"]]
     assert answer["cases"] == "no such case"
+
+
+def test_small_numbers_and_odd_names_are_shown_as_they_are(draw_evaluation, tmp_path):
+    by = ("weather", "weather*time_of_day", "sequence", "sequence*time_of_day")
+    evaluation, _ = draw_evaluation(60, words="a_b*c ", by=by)
+    analyses = analyse_slices(evaluation, replicates=20)
+    page = collect_page(evaluation, analyses, collect_rows(evaluation, analyses), title="odd")
+    rows = {row.name: row for row in page.rows}
+    few = Value(value=1.0, objects=3, sequences=2, part=3)
+    large, seldom = (
+        rows["weather=rainy"],
+        Value(value=1 / 5000, low=0.0, high=0.0004, objects=5000, sequences=9, part=1),
+    )
+    rows[large.name] = replace(large, values={**large.values, "red_as_green": few}, is_small=False)
+    overall = rows["overall"]
+    rows["overall"] = replace(overall, values={**overall.values, "missed": seldom})
+    # Its name is one that every object of the language knows, and it has no curves.
+    rows["constructor"] = replace(large, name="constructor", column="expression", value="rainy", classes={})
+    path = write_page(replace(page, rows=tuple(rows.values())), tmp_path / "report.html")
+    script = """
+      answer.missed = all(".card").find((item) => item.textContent.startsWith("Missed")).textContent;
+      answer.redAsGreen = all(".card").find((item) => item.textContent.startsWith("Red as green")).textContent;
+      await choose("rank-measure", "red_as_green");
+      find("#rank-all").click();
+      answer.ranking = texts("#ranking tbody tr").map((row) => row.slice(0, 2));
+      await choose("bar-measure", "red_as_green");
+      const rainy = find("#conditions .chart").data[0];
+      answer.hatched = rainy.marker.pattern.shape;
+      answer.names = find("#conditions .chart").layout.yaxis.ticktext;
+      answer.crosses = all("#crosses h3").map((item) => item.textContent);
+      answer.options = all("#curve-slice option").map((item) => item.textContent);
+      answer.values = all("#curve-slice option").map((item) => item.value);
+    """
+    answer = ask(path, script, tmp_path / "profile")
+    assert answer["heard"] == []
+    assert answer["missed"].startswith("Missed0.00020.000 to 0.0004 · 1 of 5,000")
+    assert "rainy" not in answer["redAsGreen"]
+    names = [row[0] for row in answer["ranking"]]
+    divider = next(index for index, name in enumerate(names) if name.startswith("* too few"))
+    assert names.index("weather: rainy *") > divider
+    at = next(index for index, name in enumerate(answer["names"]) if name.startswith("rainy * (3)"))
+    assert answer["hatched"][at] == "/"
+    assert "a_b*c drive 3 *" in answer["options"]
+    # A name with the sign between the values of a cross cannot be laid out in rows and columns.
+    assert answer["crosses"] == ["weather × time of day"]
+    assert "constructor" not in answer["values"]
 
 
 @pytest.mark.slow

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import polars as pl
 import pytest
 
 from tl_datasets.errors import DataError
+from tl_datasets.frame import Frame
 from tl_detection.evaluation.page.collect import collect_rows
+from tl_detection.evaluation.page.data import Value
 from tl_detection.evaluation.page.licences import UNKNOWN, licence_of_data, licence_of_model
 from tl_detection.evaluation.page.model_card import format_model_card
 from tl_detection.evaluation.page.tidy_csv import HEADER, format_csv
 from tl_detection.evaluation.page.write import write_documents
+from tl_detection.evaluation.report import evaluate_whole
 from tl_detection.evaluation.slice_analyses import analyse_slices
 
 
@@ -60,6 +64,41 @@ def test_the_card_names_the_worst_conditions_first(card, rows):
     firm = [row.values["ap50"].value for row in rows[1:] if not row.is_small and "not annotated" not in row.value]
     assert values == [round(value, 3) for value in sorted(firm)[:5]]
     assert all(row[3] != "-" for row in found)
+
+
+def test_what_was_measured_on_few_sequences_is_not_the_worst(drawn, rows):
+    """A slice may be large and hold three red lights."""
+    evaluation, _ = drawn
+    few = Value(value=1.0, objects=3, sequences=2, part=3)
+    large = next(row for row in rows[1:] if not row.is_small)
+    changed = [replace(row, values={**row.values, "red_as_green": few}) if row is large else row for row in rows]
+    card = format_model_card(evaluation.report, evaluation.matched.ground_truth, changed, title="x")
+    found = cells(card, "The worst conditions first")[1:]
+    assert large.name not in [row[1] for row in found if row[0] == "Red as green"]
+    assert large.name in [row[1] for row in found if row[0] == "Missed"]
+
+
+def test_a_frame_without_a_sequence_is_one_of_its_own(lights, catalog_of, detections_of):
+    frames = [
+        Frame(frame_id=f"{n}", path="a.png", width_px=64, height_px=48, annotations=(), sequence="a" if n < 2 else None)
+        for n in range(5)
+    ]
+    evaluation = evaluate_whole([detections_of([])] * 5, catalog_of(frames), lights, by=())
+    rows = collect_rows(evaluation, analyse_slices(evaluation, replicates=5))
+    card = format_model_card(evaluation.report, evaluation.matched.ground_truth, rows, title="x")
+    assert "5 frames of 4 sequences" in card
+    assert f"| drawn | - | 5 | 4 | 0 | {UNKNOWN} |" in card
+
+
+def test_names_of_the_data_are_no_markup_in_the_card(draw_evaluation):
+    evil = "<script>alert(1)</script>|`a`[b](c)"
+    evaluation, _ = draw_evaluation(30, words=evil, by=("sequence",))
+    report = replace(evaluation.report, model={"engine": evil, "input": "640x384"}, input_size="640x384")
+    rows = collect_rows(evaluation, analyse_slices(evaluation, replicates=5))
+    card = format_model_card(report, evaluation.matched.ground_truth, rows, title=evil)
+    assert "<script" not in card
+    assert "Too small to conclude from: sequence=&lt;script>alert(1)&lt;/script>\\|\\`a\\`\\[b\\](c)drive 0" in card
+    assert "- network input: 640x384" in card
 
 
 def test_the_card_holds_what_a_card_must(card, drawn):
