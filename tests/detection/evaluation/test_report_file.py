@@ -7,8 +7,9 @@ from importlib.resources import files
 
 import pytest
 
+from tl_datasets.errors import DataError
 from tl_detection.evaluation.all_intervals import with_intervals
-from tl_detection.evaluation.report import evaluate_whole
+from tl_detection.evaluation.report import evaluate, evaluate_whole, write_report
 from tl_detection.evaluation.report_file import read_report, schema_text
 from tl_detection.evaluation.results import REPORT_VERSION
 from tl_detection.evaluation.slice_analyses import analyse_slices
@@ -36,3 +37,27 @@ def test_reports_follow_the_schema_and_come_back(random_problem, tmp_path):
     assert read_report(tmp_path).to_dict() == whole.to_dict()
     del report["overall"]["ap"]
     assert not judge.is_valid(report)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: text.replace('"report_version":', '"report_version":9'), "report of version 92, expected 2"),
+        (lambda text: text.replace('"report_version":', '"version":'), "it has no report_version"),
+        (lambda text: text.replace('"frames":24', '"frames":NaN', 1), "NaN is no value of a report"),
+        (lambda text: text.replace('"frames":24', '"frames":"many"', 1), r"overall.frames: .*\(found 'many'\)"),
+        (lambda text: text.replace("[0.5,", "[0.45,", 1), "protocol: .*expected 0.5 among them"),
+        (lambda text: text[:-20], "broken JSON in line 1 .*was it cut off"),
+        (lambda text: "[]", "no report of an evaluation"),
+    ],
+    ids=["version", "no version", "nan", "words", "rules", "cut off", "list"],
+)
+def test_what_is_no_report_is_refused_in_one_line(random_problem, tmp_path, change, message):
+    problem = random_problem(1)
+    (path, _) = write_report(evaluate(problem.detections, problem.catalog, problem.label_space, by=[]), tmp_path)
+    text = path.read_text()
+    assert change(text) != text
+    path.write_text(change(text))
+    with pytest.raises(DataError, match=message) as caught:
+        read_report(tmp_path)
+    assert "\n" not in str(caught.value)

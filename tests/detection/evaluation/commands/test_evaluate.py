@@ -72,6 +72,7 @@ def test_says_what_is_new_since_the_evaluation_before(drives, drive_frames, chan
     assert (changes.sequences_added, changes.sequences_removed) == (6, 1)
     assert (changes.objects_added, changes.objects_removed, changes.objects_relabelled) == (24 + 1, 6, 1)
     assert (changes.old.scores.frames, changes.new.scores.frames) == (len(kept), 12)
+    assert changes.new.is_small and not changes.old.is_small
     assert changes.old.scores.classes[0].recall == 1
     assert changes.new.scores.classes[0].recall == pytest.approx(10 / 12)
     assert changes.new.intervals["recall:red"].low < 10 / 12

@@ -15,12 +15,13 @@ from tl_detection.evaluation.measures import Measure
 from tl_detection.evaluation.page.collect import collect_page, collect_rows
 from tl_detection.evaluation.page.model_card import format_model_card
 from tl_detection.evaluation.page.rows import counted_by
+from tl_detection.evaluation.page.score_sections import curves_of
 from tl_detection.evaluation.page.tidy_csv import format_csv
 from tl_detection.evaluation.rates import none_bound
 from tl_detection.evaluation.render import format_console, format_markdown
 from tl_detection.evaluation.report import evaluate_whole
 from tl_detection.evaluation.report_values import reported_values
-from tl_detection.evaluation.slice_analyses import OVERALL, analyse_slices
+from tl_detection.evaluation.slice_analyses import OVERALL, SLICE_POINTS, analyse_slices
 
 
 @pytest.fixture(scope="module")
@@ -164,6 +165,28 @@ def test_a_row_of_the_matrix_adds_up(page):
     for cells, name in zip(matrix.rows, page.class_names, strict=True):
         assert sum(cell.part for cell in cells) == cells[0].objects
         assert cells[0].objects == page.rows[0].classes[name]["recall"].objects
+
+
+def test_matrix_errors_and_curves_are_those_of_the_analyses(drawn, page):
+    found = analyse_slices(drawn[0], replicates=20).slices
+    for name, item in found.items():
+        for cells, row in zip(page.matrices[name].rows, item.lights.states.rows, strict=True):
+            assert [cell.part for cell in cells] == [*(rate.part for rate in row.said), row.missed.part]
+        counts, gains = page.errors[name]
+        for of, number in ((counts, "count"), (gains, "gain_ap50")):
+            shown = {word: value.value for word, value in of.steps}
+            assert shown == {each.kind.replace("_", " "): getattr(each, number) for each in item.errors.overall.errors}
+        assert counts.is_count and not gains.is_count
+
+
+def test_a_long_curve_keeps_its_best_point(random_problem):
+    problem = random_problem(2, 80, on_grid=False)
+    evaluation = evaluate_whole(problem.detections, problem.catalog, problem.label_space, by=[])
+    item = analyse_slices(evaluation, replicates=5).slices[OVERALL]
+    shown = curves_of(item, evaluation.report.overall)
+    for curve in item.curves.classes:
+        assert len(curve.score) > SLICE_POINTS >= len(shown[curve.name].over_score) - 1
+        assert max(point[3] for point in shown[curve.name].over_score) == round(max(curve.f1), 4)
 
 
 def test_without_an_object_there_is_no_value(lights, catalog_of, detections_of):

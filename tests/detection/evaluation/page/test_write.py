@@ -10,6 +10,7 @@ import pytest
 
 from tl_datasets.errors import DataError
 from tl_datasets.frame import Frame
+from tl_detection.evaluation.page import facts
 from tl_detection.evaluation.page.collect import collect_rows
 from tl_detection.evaluation.page.data import Value
 from tl_detection.evaluation.page.licences import UNKNOWN, licence_of_data, licence_of_model
@@ -64,6 +65,9 @@ def test_the_card_names_the_worst_conditions_first(card, rows):
     firm = [row.values["ap50"].value for row in rows[1:] if not row.is_small and "not annotated" not in row.value]
     assert values == [round(value, 3) for value in sorted(firm)[:5]]
     assert all(row[3] != "-" for row in found)
+    missed = [float(row[2]) for row in cells(card, "The worst conditions first")[1:] if row[0] == "Missed"]
+    firm = [row.values["missed"].value for row in rows[1:] if not row.is_small and "not annotated" not in row.value]
+    assert missed == [round(value, 3) for value in sorted(firm, reverse=True)[:5]]
 
 
 def test_what_was_measured_on_few_sequences_is_not_the_worst(drawn, rows):
@@ -88,6 +92,14 @@ def test_a_frame_without_a_sequence_is_one_of_its_own(lights, catalog_of, detect
     card = format_model_card(evaluation.report, evaluation.matched.ground_truth, rows, title="x")
     assert "5 frames of 4 sequences" in card
     assert f"| drawn | - | 5 | 4 | 0 | {UNKNOWN} |" in card
+
+
+def test_the_protocol_names_the_slices(drawn, lights):
+    evaluation, catalog = drawn
+    asked = ["far: height_px < 16", "night"]
+    report = evaluate_whole(evaluation.detections, catalog, lights, by=("weather",), expressions=asked).report
+    rows = dict(facts.protocol(report).rows)
+    assert (rows["sliced by"], rows["slices by expression"]) == ("weather", "far: height_px < 16, night")
 
 
 def test_names_of_the_data_are_no_markup_in_the_card(draw_evaluation):
