@@ -5,13 +5,13 @@ python tools/measure_interval_coverage.py [--sequences 5 10 20 50 200] [--data-s
 A world of ten classes is drawn from: one with 8 objects per sequence on average, down to some that occur in one
 sequence of twenty. Sequences differ in how many objects they hold, in how well these are found, how well they are
 placed and how often a red light is said to be green; that is what makes frames of one drive alike. The value of the
-world is that of 50,000 sequences. From every drawn data set the same replicates give four intervals:
+world is that of 50,000 sequences. From every drawn data set the same replicates give five intervals:
 
 percentile  between the 2.5th and 97.5th percentile of the replicates' values
 BC          percentiles moved by how far the data set's own value lies from the middle of the replicates' values
 BCa         moved by how the value's spread changes with the value, too (leave one sequence out)
-expanded    percentiles further out, as Student's t is wider than the normal distribution and S - 1 smaller than S;
-            of a share of which none was counted, or all, with the exact bound, as in every report
+expanded    percentiles further out, as Student's t is wider than the normal distribution and S - 1 smaller than S
+reported    these, no nearer to 0 and 1 than as many sequences without a mistake show: what every report has
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ OBJECTS = (8.0, 4.0, 2.0, 1.0, 0.6, 0.4, 0.25, 0.15, 0.1, 0.06)
 LEVELS = 3
 RECALL_POINTS = 101
 MEASURES = ("ap50, frequent class", "ap50, rarest classes present", "ap, ten classes", "recall", "red as green")
-METHODS = ("percentile", "BC", "BCa", "expanded")
+METHODS = ("percentile", "BC", "BCa", "expanded", "reported")
 NORMAL = NormalDist()
 
 
@@ -142,7 +142,7 @@ def intervals(own: float, values: NDArray[np.float64], left_out: NDArray[np.floa
         [NORMAL.cdf(sign * outer) for sign in (-1, 1)],
         [NORMAL.cdf(2 * shift + sign * outer) for sign in (-1, 1)],
         [NORMAL.cdf(shift + (shift + sign * outer) / (1 - bend * (shift + sign * outer))) for sign in (-1, 1)],
-        [NORMAL.cdf(sign * wide) for sign in (-1, 1)],
+        *[[NORMAL.cdf(sign * wide) for sign in (-1, 1)]] * 2,
     ]
     return np.quantile(known, shares)
 
@@ -159,13 +159,12 @@ def measure_coverage(n_sequences: int, data_sets: int, replicates: int, truth: N
         values = values_of_each(data, drawn.times)
         for index in range(len(MEASURES)):
             bounds[number, index] = intervals(own[index, 0], values[index], left_out[index])
-        for name, part, whole in (
-            ("recall", data.found, data.classes[0].objects),
-            ("red as green", data.as_green, data.stop),
-        ):
-            reported = bounds[number, MEASURES.index(name), METHODS.index("expanded")]
-            counted = Counted(part=int(part.sum()), whole=int(whole.sum()), sequences=int(np.count_nonzero(whole)))
-            reported[:] = with_width(*reported.tolist(), [counted], 0.95)
+        held = [int(np.count_nonzero(item.objects)) for item in data.classes]
+        stands_on = (held[:1], held[-3:], held, held[:1], [int(np.count_nonzero(data.stop))])
+        for index, sequences in enumerate(stands_on):
+            low, high = bounds[number, index, METHODS.index("reported")].tolist()
+            counted = [Counted(sequences=each) for each in sequences]
+            bounds[number, index, METHODS.index("reported")] = with_width(low, high, counted, 0.95)
     is_known = ~np.isnan(bounds[:, :, 0, 0])
     holds = (bounds[..., 0] <= truth[:, None]) & (truth[:, None] <= bounds[..., 1])
     n = is_known.sum(axis=0)
@@ -194,13 +193,13 @@ def main() -> None:
     truth = values_of_each(world, np.ones((1, 50_000), np.int64))[:, 0]
     for name, value in zip(MEASURES, truth, strict=True):
         sys.stdout.write(f"{name}: {value:.4f} in the world\n")
-    sys.stdout.write("\n| sequences | measure | data sets | " + " | ".join(METHODS) + " | width |\n")
+    sys.stdout.write("\n| sequences | measure | data sets | " + " | ".join(METHODS) + " | reported width |\n")
     sys.stdout.write("|---:|---|---:|" + "---:|" * (len(METHODS) + 1) + "\n")
     for n_sequences in args.sequences:
         held, width, n = measure_coverage(n_sequences, args.data_sets, args.replicates, truth, args.seed)
         for index, name in enumerate(MEASURES):
             shares = " | ".join(f"{share:.3f}" for share in held[index])
-            sys.stdout.write(f"| {n_sequences} | {name} | {n[index]} | {shares} | {width[index, 0]:.3f} |\n")
+            sys.stdout.write(f"| {n_sequences} | {name} | {n[index]} | {shares} | {width[index, -1]:.3f} |\n")
         sys.stdout.flush()
 
 

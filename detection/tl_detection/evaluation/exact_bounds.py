@@ -1,7 +1,9 @@
-"""Bounds where replicates cannot tell: where nothing was counted, or everything, drawing again gives the same.
+"""How near to its ends an interval may lie: a few sequences without a mistake do not show that there is none.
 
-An interval from 0 to 0 would say that a rate is 0, however few sequences were looked at. The bound is then that of
-Clopper and Pearson (1934) over sequences, which are what is independent.
+Where nothing is counted, or everything, every replicate gives the same, and an interval from 0 to 0 would say that a
+rate is 0, however few sequences were looked at. Its bound is then that of Clopper and Pearson (1934) over sequences,
+which are what is independent. One mistake among many cannot make surer than none: replicates of it spread by a few
+mistakes at most, which would be far below that bound. So no interval ends nearer to 0 or 1 than that.
 """
 
 from __future__ import annotations
@@ -12,17 +14,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counted:
-    """What a share or rate stands on.
+    """What a share, or another score between 0 and 1, stands on.
 
     Attributes:
-        part: How many things were counted.
-        whole: Among how many.
-        sequences: Sequences that hold any of the whole.
-        has_end: True of a share, which ends at 1; False of things of which a frame may have several.
+        sequences: Sequences that hold any of what it is measured on.
+        has_end: False of things of which a frame may have several, such as phantoms per frame.
     """
 
-    part: int
-    whole: int
     sequences: int
     has_end: bool = True
 
@@ -37,23 +35,19 @@ def none_bound(sequences: int, level: float) -> float:
 
 
 def with_width(low: float, high: float, counted: Sequence[Counted], level: float) -> tuple[float, float]:
-    """The bounds of a share, or of the mean of several; others than those given where none was counted, or all.
+    """The bounds of a score, or of the mean of several, no nearer to 0 and 1 than sequences without any show.
 
     Args:
         low: Lower bound of what replicates gave.
         high: Upper bound.
-        counted: Of each share in the mean; those without a whole are not in it.
+        counted: Of each score in the mean; those without a sequence are not in it.
         level: How often such an interval shall hold the true value.
 
     Returns:
-        Lower and upper bound. That of a mean is the mean of the shares' own.
+        Lower and upper bound. That of a mean is the mean of the scores' own.
     """
-    known = [item for item in counted if item.whole]
+    known = [item for item in counted if item.sequences]
     if not known:
         return low, high
     width = sum(none_bound(item.sequences, level) for item in known) / len(known)
-    if not any(item.part for item in known):
-        return low, width
-    if all(item.has_end and item.part == item.whole for item in known):
-        return 1 - width, high
-    return low, high
+    return min(low, 1 - width) if all(item.has_end for item in known) else low, max(high, width)

@@ -196,38 +196,32 @@ def score_of_each(
 def _counted(
     matched: Matched, replicates: Replicates, name: ScoreName, class_id: int | None, operating_scores: Sequence[float]
 ) -> list[Counted]:
-    """What the shares in a score stand on; none of a score that is no share, or no mean of shares."""
-    if name not in _AT_OPERATING_SCORES:
-        return []
+    """What a score stands on, or each of those whose mean it is."""
     truth = matched.ground_truth
     if name == "red_as_green":
-        box, is_green = verdicts(truth, matched.stop_pairs, operating_scores)
-        green = replicates.count(truth.frame_index[box[is_green & matched.is_object[box]]])
-        return [count_share(green, replicates.count(truth.frame_index[is_stop_object(truth) & matched.is_object]))]
+        return [counted_in(replicates.count(truth.frame_index[is_stop_object(truth) & matched.is_object]))]
     shares, level = [], matched.protocol.threshold_index(OPERATING_IOU) or 0
     for each in range(len(truth.names)) if class_id is None else [class_id]:
+        is_object = measured_objects(truth, matched.protocol, name, each) & matched.is_object
+        objects = replicates.count(truth.frame_index[is_object])
+        if name == "phantoms_per_frame":
+            if not objects.any():
+                shares.append(counted_in(replicates.count(np.arange(len(truth))), has_end=False))
+            continue
+        if name not in ("precision", "f1") or not objects.any():
+            shares.append(counted_in(objects))
+            continue
         start, stop = matched.class_offsets[each : each + 2]
         at = start + np.flatnonzero(matched.score[start:stop] >= operating_scores[each])
         at = at[~matched.is_ignored_at(0, level)[at]]
-        is_object = measured_objects(truth, matched.protocol, name, each) & matched.is_object
-        objects, counted = replicates.count(truth.frame_index[is_object]), replicates.count(matched.frame_index[at])
-        right = replicates.count(matched.frame_index[at[matched.is_match_at(0, level)[at]]])
-        if name == "phantoms_per_frame" and not objects.any():
-            shares.append(count_phantoms(counted, replicates.count(np.arange(len(truth)))))
-        elif name != "phantoms_per_frame" and objects.any():
-            part_and_whole = {"precision": (right, counted), "recall": (right, objects)}
-            shares.append(count_share(*part_and_whole.get(name, (2 * right, counted + objects))))
+        detections = replicates.count(matched.frame_index[at])
+        shares.append(counted_in(detections if name == "precision" else detections + objects))
     return shares
 
 
-def count_share(part: IntArray, whole: IntArray) -> Counted:
-    """A share, from (S,) counts by sequence."""
-    return Counted(part=int(part.sum()), whole=int(whole.sum()), sequences=int(np.count_nonzero(whole)))
-
-
-def count_phantoms(part: IntArray, frames: IntArray) -> Counted:
-    """Things per frame, of which a frame may have several, from (S,) counts by sequence."""
-    return Counted(part=int(part.sum()), whole=int(frames.sum()), sequences=len(frames), has_end=False)
+def counted_in(things: IntArray, *, has_end: bool = True) -> Counted:
+    """What is measured on things of which each sequence holds so many (S,)."""
+    return Counted(sequences=int(np.count_nonzero(things)), has_end=has_end)
 
 
 def _score_of_class(

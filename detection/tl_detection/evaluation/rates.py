@@ -20,9 +20,8 @@ class Rate:
     Attributes:
         value: part / whole, times the unit that the rate is given per; None where there is no whole.
         low: Lower bound of its 95 % bootstrap interval over sequences; None of too few sequences.
-        high: Upper bound. Where nothing was counted, no replicate counts anything either: then it is the rate of which
-            as many sequences show nothing in 2.5 % of cases; so is the lower bound where everything was counted (see
-            `exact_bounds`).
+        high: Upper bound; at least the rate of which as many sequences show nothing in 2.5 % of cases, as the lower
+            bound of a share is at most that of which they show all (see `exact_bounds`).
         part: How many.
         whole: Of how many.
         sequences: Sequences that hold any of the whole.
@@ -98,7 +97,7 @@ def measure_rates(replicates: Replicates, shares: Sequence[Share], *, level: flo
             is_filled = drawn[:, at_whole] > 0
             values = drawn[is_filled, at_part] / drawn[is_filled, at_whole]
             if values.size:
-                counted = Counted(part=part, whole=whole, sequences=sequences, has_end=share.per == 1)
+                counted = Counted(sequences=sequences, has_end=share.per == 1)
                 given = bounds_of(values, sequences, level)
                 low, high = (bound * share.per for bound in with_width(*given, [counted], level))
         value = part / whole * share.per if whole else None

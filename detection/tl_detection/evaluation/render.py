@@ -11,7 +11,6 @@ from tl_detection.evaluation.analyses import Analyses
 from tl_detection.evaluation.conditions import NOT_ANNOTATED
 from tl_detection.evaluation.intervals import LEAST_SEQUENCES, Interval, ScoreName
 from tl_detection.evaluation.protocol import UNBOUNDED_PX2, AreaRange
-from tl_detection.evaluation.rates import with_width
 from tl_detection.evaluation.readings import value_in
 from tl_detection.evaluation.results import CatalogChanges, IntervalMethod, Report, SliceScores
 from tl_detection.evaluation.scores import ClassScores, Scores
@@ -153,7 +152,7 @@ class _Row:
         found = self.intervals.get(name if class_name is None else f"{name}:{class_name}")
         if found is None or value is None:
             return value_text(value)
-        return f"{value_text(value)} ({interval_of_text(with_width(found, name))})"
+        return f"{value_text(value)} ({interval_of_text(found)})"
 
 
 def _rows(report: Report) -> list[tuple[str, _Row]]:

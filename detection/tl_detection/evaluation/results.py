@@ -72,8 +72,8 @@ class SliceScores:
         is_small: Nothing should be concluded from the scores, see `slices.SliceCounts.too_small`.
         sequences: Sequences that its frames are of; a frame without one is one of its own.
         scores: Of its frames.
-        intervals: Measure without its slice, such as "ap50" or "recall:red" -> interval as the replicates give it (see
-            `rates.with_width`); a measure that has none is not there. Measured by `tl evaluate`.
+        intervals: Measure without its slice, such as "ap50" or "recall:red" -> interval; a measure that has none is not
+            there. Measured by `tl evaluate`.
         analyses: What average precision does not say; None where it was not measured, as during training.
     """
 

@@ -19,8 +19,7 @@ from tl_detection.evaluation.intervals import (
     LEAST_SEQUENCES,
     LEVEL,
     Interval,
-    count_phantoms,
-    count_share,
+    counted_in,
     share_outside,
 )
 from tl_detection.evaluation.matching import Matched, has_bit
@@ -117,9 +116,8 @@ class _Part:
         frames: (R,) frames.
         stop: (2, R) objects that mean stop, and those said to be green; None where the classes do not know.
         has_object: (classes, areas, S) true for the sequences with an object.
-        by_sequence: (3, classes, S) objects, and from the operating score on detections that are right and that count.
-        stop_by_sequence: (2, S) objects that mean stop, and those said to be green.
-        frames_by_sequence: (S,) frames.
+        by_sequence: (2, classes, S) objects, and detections from the operating score on that count.
+        stop_by_sequence: (S,) objects that mean stop.
     """
 
     matched: Matched
@@ -134,7 +132,6 @@ class _Part:
     has_object: BoolArray
     by_sequence: IntArray
     stop_by_sequence: IntArray
-    frames_by_sequence: IntArray
 
     @staticmethod
     def of(matched: Matched, replicates: Replicates, operating_scores: Sequence[float]) -> _Part:
@@ -218,9 +215,8 @@ class _Part:
             frames=rest[-3],
             stop=rest[-2:] if knows_stop else None,
             has_object=objects > 0,
-            by_sequence=np.stack([objects[:, 0], right, counted]),
-            stop_by_sequence=np.stack([stop, as_green]),
-            frames_by_sequence=frames,
+            by_sequence=np.stack([objects[:, 0], counted]),
+            stop_by_sequence=stop,
         )
 
     def rows(self) -> list[ReplicateValues]:
@@ -238,57 +234,61 @@ class _Part:
         if _AR_LIMIT in protocol.max_detections:
             found += self._mean_and_classes("ar100", _ratio(self.found / len(protocol.iou_thresholds), objects), 0)
         has_object = objects > 0
-        for name, part, whole in (
-            ("precision", self.right, self.counted),
-            ("recall", self.right, objects),
-            ("f1", 2 * self.right, self.counted + objects),
+        objects_by_sequence, counted_by_sequence = self.by_sequence * ~self.is_absent[:, None]
+        for name, part, whole, whole_by_sequence in (
+            ("precision", self.right, self.counted, counted_by_sequence),
+            ("recall", self.right, objects, objects_by_sequence),
+            ("f1", 2 * self.right, self.counted + objects, counted_by_sequence + objects_by_sequence),
         ):
             values = np.where(has_object, _ratio(part, whole), np.nan)
-            found += self._mean_and_classes(name, values, 0, self._shares(name))
-        n_sequences = len(self.frames_by_sequence)
+            found += self._mean_and_classes(name, values, 0, whole_by_sequence)
+        n_sequences = self.has_object.shape[2]
         phantoms = _ratio(
             self.counted[self.is_absent], np.broadcast_to(self.frames, (self.is_absent.sum(), len(self.frames)))
         )
-        seen = [count_phantoms(of_class, self.frames_by_sequence) for of_class in self.by_sequence[2][self.is_absent]]
+        counted = [Counted(sequences=n_sequences, has_end=False)]
         if len(phantoms):
             total = phantoms.sum(axis=0)
-            found.append(ReplicateValues(word="phantoms_per_frame", values=total, sequences=n_sequences, counted=seen))
+            found.append(
+                ReplicateValues(word="phantoms_per_frame", values=total, sequences=n_sequences, counted=counted)
+            )
         found += [
             ReplicateValues(
-                word=f"phantoms_per_frame:{names[each]}", values=values, sequences=n_sequences, counted=[of_class]
+                word=f"phantoms_per_frame:{names[each]}", values=values, sequences=n_sequences, counted=counted
             )
-            for each, values, of_class in zip(np.flatnonzero(self.is_absent), phantoms, seen, strict=True)
+            for each, values in zip(np.flatnonzero(self.is_absent), phantoms, strict=True)
         ]
         if self.stop is not None:
             values = _ratio(self.stop[1], self.stop[0])
-            stop, as_green = self.stop_by_sequence
-            green = count_share(as_green, stop)
+            counted_stop = counted_in(self.stop_by_sequence)
             found.append(
-                ReplicateValues(word="red_as_green", values=values, sequences=green.sequences, counted=[green])
+                ReplicateValues(
+                    word="red_as_green", values=values, sequences=counted_stop.sequences, counted=[counted_stop]
+                )
             )
         return found
 
-    def _shares(self, name: str) -> list[Counted]:
-        """What precision, recall or F1 of each class stands on; nothing of a class without an object."""
-        shares = []
-        for objects, right, counted in self.by_sequence.transpose(1, 0, 2) * ~self.is_absent[:, None, None]:
-            part_and_whole = {"precision": (right, counted), "recall": (right, objects)}
-            shares.append(count_share(*part_and_whole.get(name, (2 * right, counted + objects))))
-        return shares
-
     def _mean_and_classes(
-        self, name: str, values: FloatArray, area: int, shares: Sequence[Counted] = ()
+        self, name: str, values: FloatArray, area: int, whole_by_sequence: IntArray | None = None
     ) -> list[ReplicateValues]:
-        """The mean over the classes that have a value, and each class; from (classes, R) values and what they share."""
+        """The mean over the classes that have a value, and each class.
+
+        Args:
+            name: The score.
+            values: (classes, R).
+            area: Area range of the objects.
+            whole_by_sequence: (classes, S) what it is a share of; None = of those objects.
+        """
         is_known = ~np.isnan(values)
         total = np.where(is_known, values, 0.0).sum(axis=0)
         has_object = self.has_object[:, area]
+        counted = [counted_in(item) for item in (has_object if whole_by_sequence is None else whole_by_sequence)]
         rows = [
             ReplicateValues(
                 word=name,
                 values=_ratio(total, is_known.sum(axis=0)),
                 sequences=int(has_object.any(axis=0).sum()),
-                counted=shares,
+                counted=counted,
             )
         ]
         rows += [
@@ -296,7 +296,7 @@ class _Part:
                 word=f"{name}:{class_name}",
                 values=of_class,
                 sequences=int(here.sum()),
-                counted=shares[each : each + 1],
+                counted=counted[each : each + 1],
             )
             for each, (class_name, of_class, here) in enumerate(
                 zip(self.matched.ground_truth.names, values, has_object, strict=True)

@@ -125,15 +125,19 @@ def test_all_or_none_of_few_drives_is_not_all_or_none(drives_of, n):
         none = interval_of(perfect, name, class_id=class_id)
         assert (none.low, none.high) == pytest.approx((0, bound)), name
     for name in ("ap", "ap50", "ap75", "ar100"):
-        found = interval_of(perfect, name)
-        assert (found.low, found.high) == pytest.approx((1, 1)), "average precision is no share"
+        best, worst = (interval_of(matched, name) for matched in (perfect, blind))
+        assert (best.low, best.high) == pytest.approx((1 - bound, 1)), name
+        assert (worst.low, worst.high) == pytest.approx((0, bound)), name
 
 
-def test_what_was_seen_once_has_the_interval_of_the_replicates(drives_of):
-    matched = drives_of([3] * 9 + [2])
-    for name in ("precision", "recall", "f1"):
-        found = interval_of(matched, name)
-        assert 1 - 0.025 ** (1 / 10) < found.low < 1, name
+def test_one_mistake_does_not_make_surer_than_none(drives_of):
+    """Replicates of one light missed in ten drives spread by a few hundredths, those of none do not spread at all."""
+    none, one = drives_of([3] * 10), drives_of([3] * 9 + [2])
+    for name in ("precision", "recall", "f1", "ap50"):
+        bound = interval_of(none, name).low
+        assert bound == pytest.approx(0.025 ** (1 / 10)), name
+        assert interval_of(one, name).low == pytest.approx(bound), name
+    assert interval_of(drives_of([3] * 5 + [0] * 5), "recall").low < bound, "many are told by the replicates"
 
 
 def test_the_exact_bound_of_a_mean_is_the_mean_of_those_of_its_classes(catalog_of, detections_of, lights):

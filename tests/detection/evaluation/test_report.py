@@ -271,12 +271,12 @@ def test_every_table_of_the_written_report_has_intervals(random_problem):
 
 
 def test_red_as_green_in_words_is_that_of_the_page(random_problem):
-    """Where a green box that found a green lamp overlaps a red one, too, only the analyses can tell."""
+    """A green box that found a green lamp and overlaps a red one, too, speaks of one of them everywhere."""
     problem = random_problem(5, 60)
     evaluation = evaluate_whole(problem.detections, problem.catalog, problem.label_space, by=[])
     report = analyse_slices(evaluation, replicates=20).put_into(with_intervals(evaluation, replicates=20))
     rate = report.analyses.lights.red_as_green.rate
-    assert report.overall.red_as_green.as_green != rate.part
+    assert report.overall.red_as_green.as_green == rate.part > 0
     row = next(line for line in format_markdown(report).splitlines() if line.startswith("| overall"))
     assert row.endswith(f"| {rate.part} of {rate.whole} ({rate.low:.3f} to {rate.high:.3f}) |")
     row = next(line for line in format_console(report).splitlines() if line.startswith("overall"))

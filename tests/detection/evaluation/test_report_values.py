@@ -49,18 +49,18 @@ def report(catalog_of, detections_of):
 
 def test_what_has_no_interval_has_too_few_sequences(report):
     (green,), (red,) = read(report, "recall:a.b"), read(report, "recall:a")
-    assert (green.value, green.objects, green.sequences) == (pytest.approx(5 / 6), 6, 6)
-    assert (red.value, red.interval, red.objects) == (0, None, 2)
+    assert (green.value, green.counted, green.sequences) == (pytest.approx(5 / 6), 6, 6)
+    assert (red.value, red.interval, red.counted) == (0, None, 2)
     assert red.sequences == LEAST_SEQUENCES - 1 < report.sequences
 
 
 def test_a_rate_is_found_by_the_longest_name_and_says_of_how_many(report):
     rate = reported_rate(report, "lights.missed.by_class.a.b")
-    assert (rate.value, rate.objects, rate.sequences) == (pytest.approx(1 / 6), 6, 6)
+    assert (rate.value, rate.counted, rate.sequences) == (pytest.approx(1 / 6), 6, 6)
     assert rate.interval is not None and rate.interval.low <= rate.value <= rate.interval.high
     assert reported_rate(report, "lights.missed.by_class.a.b", "upper").value == rate.interval.high
     rate = reported_rate(report, "lights.missed.by_class.a")
-    assert (rate.value, rate.objects, rate.interval) == (1, 2, None)
+    assert (rate.value, rate.counted, rate.interval) == (1, 2, None)
     with pytest.raises(DataError, match="no part 'by_clas'; did you mean 'by_class'"):
         reported_rate(report, "lights.missed.by_clas.a")
 
@@ -74,7 +74,7 @@ def test_a_cross_is_found_in_either_order(random_problem):
     expected = next(item for item in report.slices if item.name == "weather=rainy, time_of_day=night")
     for where in ("weather=rainy*time_of_day=night", "time_of_day=night*weather=rainy"):
         (found,) = read(report, f"ap50@{where}")
-        assert (found.where, found.value, found.objects) == (
+        assert (found.where, found.value, found.counted) == (
             expected.name,
             expected.scores.ap50,
             expected.scores.objects,

@@ -10,7 +10,7 @@ from tl_detection.evaluation.operating.choice import OperatingPoint
 from tl_detection.evaluation.page.data import Facts, Steps, Value
 from tl_detection.evaluation.page.light_sections import value_of
 from tl_detection.evaluation.protocol import OPERATING_IOU
-from tl_detection.evaluation.rates import Rate, with_width
+from tl_detection.evaluation.rates import Rate
 from tl_detection.evaluation.results import Report
 from tl_detection.evaluation.size_curve import SizeCurve, SizeScores
 from tl_detection.evaluation.value_text import NO_VALUE, value_text
@@ -59,7 +59,7 @@ def _size_steps(curve: SizeCurve) -> tuple[Steps, ...]:
 
 
 def _ap50(item: SizeScores) -> Value:
-    bounds = None if item.ap50_interval is None else with_width(item.ap50_interval, "ap50")
+    bounds = item.ap50_interval
     return Value(
         value=item.ap50,
         low=None if bounds is None else bounds.low,

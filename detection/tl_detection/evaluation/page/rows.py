@@ -14,7 +14,6 @@ from tl_detection.evaluation.page.data import Quantity, SliceRow, Value
 from tl_detection.evaluation.page.light_sections import RATES, class_values, light_values
 from tl_detection.evaluation.page.score_sections import DEEPER, deeper_class_values, deeper_values
 from tl_detection.evaluation.pairs import IntArray, area_px2
-from tl_detection.evaluation.rates import with_width
 from tl_detection.evaluation.readings import value_in
 from tl_detection.evaluation.scores import Scores
 from tl_detection.evaluation.selection import Selection
@@ -128,7 +127,6 @@ def slice_row(
 def _value(key: ScoreName, number: float | None, bounds: Interval | None, objects: int, sequences: int) -> Value:
     if number is None or bounds is None:
         return Value(value=number, objects=objects, sequences=sequences)
-    bounds = with_width(bounds, key)
     return Value(value=number, low=bounds.low, high=bounds.high, objects=objects, sequences=sequences)
 
 

@@ -120,7 +120,7 @@ def test_a_second_annotation_stands_beside_the_score(drives, changed):
         (["--slice", "night &"], 2, "slice 'night &'"),
         (["--slice", "network_width_px < 8"], 2, "give --input-size"),
         (["--slice", "a: night", "--slice", "a: rainy"], 2, "two slices have this name"),
-        (["--slice", "overall: night"], 2, "slice 'overall': this name stands for other frames"),
+        (["--slice", "overall: night"], 2, "a report calls something else 'overall'; choose another name"),
         (["--by", "wheather"], 2, "did you mean 'weather'"),
         (["--operating", "precision>=2"], 2, "precision>=2"),
         (["--operating", "blue=max_f1"], 2, "no class 'blue'"),

@@ -11,13 +11,13 @@ import pytest
 from tl_datasets.frame import Annotation, Frame
 from tl_datasets.taxonomy import State
 from tl_detection.evaluation.all_intervals import with_intervals
+from tl_detection.evaluation.exact_bounds import none_bound
 from tl_detection.evaluation.measures import Measure
 from tl_detection.evaluation.page.collect import collect_page, collect_rows
 from tl_detection.evaluation.page.model_card import format_model_card
 from tl_detection.evaluation.page.rows import counted_by
 from tl_detection.evaluation.page.score_sections import curves_of
 from tl_detection.evaluation.page.tidy_csv import format_csv
-from tl_detection.evaluation.rates import none_bound
 from tl_detection.evaluation.render import format_console, format_markdown
 from tl_detection.evaluation.report import evaluate_whole
 from tl_detection.evaluation.report_values import reported_values
@@ -121,8 +121,8 @@ def test_nothing_seen_is_not_a_certain_nothing(lights, catalog_of, detections_of
         for n in range(6)
     ]
     for rows, recall, low, high in (
-        ([], 0, 0, none_bound(6)),
-        ([(*box, 0.9, 0)], 1, 1 - none_bound(6), 1),
+        ([], 0, 0, none_bound(6, 0.95)),
+        ([(*box, 0.9, 0)], 1, 1 - none_bound(6, 0.95), 1),
     ):
         evaluation = evaluate_whole([detections_of(rows)] * 6, catalog_of(frames), lights, by=())
         evaluation = replace(evaluation, report=with_intervals(evaluation, replicates=20))
@@ -131,7 +131,7 @@ def test_nothing_seen_is_not_a_certain_nothing(lights, catalog_of, detections_of
         for value in (row.values["recall"], row.classes["red"]["recall"], row.classes["red"]["ap50"]):
             assert (value.value, value.low, value.high) == pytest.approx((recall, low, high), abs=1e-5)
         phantoms = row.classes["green"]["phantoms_per_frame"]
-        assert (phantoms.low, phantoms.high) == pytest.approx((0, none_bound(6)))
+        assert (phantoms.low, phantoms.high) == pytest.approx((0, none_bound(6, 0.95)))
         assert f"{recall:.3f} ({low:.3f} to {high:.3f})" in format_markdown(evaluation.report)
         measure = Measure.parse("ap50_lower" if recall else "ap50_upper")
         (reported,) = reported_values(evaluation.report, measure)

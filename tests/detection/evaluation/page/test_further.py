@@ -7,12 +7,10 @@ from dataclasses import replace
 import pytest
 
 from tl_detection.evaluation.complete import complete
-from tl_detection.evaluation.intervals import Interval
 from tl_detection.evaluation.label_noise.label_agreement import label_agreement
 from tl_detection.evaluation.page.collect import collect_page, collect_rows
 from tl_detection.evaluation.page.further import further_steps, further_tables
 from tl_detection.evaluation.page.model_card import format_model_card
-from tl_detection.evaluation.rates import none_bound
 from tl_detection.evaluation.results import Report
 from tl_detection.evaluation.slice_analyses import OVERALL
 
@@ -66,15 +64,6 @@ def test_recall_and_ap50_run_along_the_size(report):
     bins = report.size_curves[0].bins
     assert [value.value for _, value in recall.steps] == [item.recall.value for item in bins]
     assert [(value.value, value.objects) for _, value in ap50.steps] == [(item.ap50, item.objects) for item in bins]
-
-
-def test_nothing_found_in_a_range_is_not_certain(report):
-    curve = report.size_curves[0]
-    none = Interval(low=0.0, high=0.0, level=0.95, sequences=9, replicates=20)
-    bins = (replace(curve.bins[0], ap50=0.0, ap50_interval=none), *curve.bins[1:])
-    _, ap50 = further_steps(replace(report, size_curves=(replace(curve, bins=bins),)))
-    value = ap50.steps[0][1]
-    assert (value.value, value.low, value.high) == (0, 0, none_bound(9))
 
 
 def test_they_stand_on_the_page_and_in_the_card(completed):
