@@ -9,8 +9,7 @@ In a replicate a score means what it means in `scores`: a class without an objec
 mean over classes. Two things stay as they were in the frames drawn from: the operating scores, as a vehicle's would,
 and which classes are absent and so can only be phantoms.
 
-Where precision, recall, F1 or red as green is 0 or 1, or no phantom was seen, all replicates say the same; the other
-bound is then an exact one (see `exact_bounds`). Average precision is no share: that of a perfect detector has no width.
+No bound lies nearer to 0 or 1 than sequences without any mistake show (see `exact_bounds`).
 """
 
 from __future__ import annotations
@@ -63,7 +62,7 @@ _AR_LIMIT = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interval:
-    """An expanded percentile bootstrap interval; of a share of none or all, with one exact bound.
+    """An expanded percentile bootstrap interval, no nearer to 0 and 1 than `exact_bounds` says.
 
     Attributes:
         low: Lower bound.

@@ -47,9 +47,9 @@ class IntervalMethod:
     Attributes:
         replicates: Data sets drawn.
         seed: Of the draw.
-        level: Share of the replicates' values that lie between the bounds.
+        level: How often such an interval holds the true value, by its name.
         least_sequences: Of fewer sequences there is no interval.
-        kind: Of the bootstrap; a share of none, or of all, has an exact bound (see `exact_bounds`).
+        kind: Of the bootstrap; its bounds come no nearer to 0 and 1 than `exact_bounds` says.
         unit: What is drawn, with replacement, as many as there are.
     """
 
