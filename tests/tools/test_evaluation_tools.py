@@ -76,3 +76,11 @@ def test_an_interval_of_a_normal_mean_is_that_of_the_textbook():
     for method, (low, high) in zip(coverage.METHODS, coverage.intervals(3.0, values, left_out), strict=True):
         wide = 1.02 if method in ("expanded", "reported") else 1.0
         assert (low, high) == pytest.approx((3 - 3.92 * wide, 3 + 3.92 * wide), abs=0.12), method
+
+
+def test_equal_detectors_rarely_differ_and_unequal_ones_do():
+    significance = load("measure_significance")
+    equal = significance.measure(30, 12, 100, 0.0, given=True, seed=1)
+    better = significance.measure(30, 12, 100, 0.3, given=True, seed=1)
+    assert equal["recall"] <= 0.25 and equal["any, corrected"] <= 0.25
+    assert better["recall"] >= 0.9 and better["any, corrected"] >= 0.9

@@ -10,12 +10,9 @@ nothing is left after a correction for a hundred tests. Where every replicate sh
 standard error, and no interval: p is then that of the sign test, by which all of n sequences lie on one side by chance
 in 2 / 2^n of cases.
 
-Measured through the whole comparison, on 300 drawn data sets each of 8, 20 and 60 sequences and two equal detectors: p
-was below 0.05 in 4 % to 6 % for AP, AP50, recall and F1, and some corrected p of all frames in 1 % to 4 %. For
-precision it was in 5 %, 10 % and 11 %: an operating score is chosen on the same frames, and how much it would move
-from data set to data set is not in the replicates. With scores chosen on other frames it was in 6 % of 20 sequences and
-5 % of 60. (That was without the square root, which lowers it by a point at 8 sequences and by less at more.) Of rates
-of phantoms, drawn as counts of 600 data sets each, it was in 4 % to 5 %.
+Through the whole comparison it is measured by `tools/measure_significance.py`. With two equal detectors p is a little too
+small for precision and phantoms, where each detector's operating scores were chosen on the same frames: how much these
+would move from data set to data set is not in the replicates.
 
 Holm's correction (Scandinavian Journal of Statistics 6, 1979): the chance that any p of the family falls below a level
 by mere chance stays below that level.
