@@ -10,7 +10,7 @@ nothing is left after a correction for a hundred tests. Where every replicate sh
 standard error, and no interval: p is then that of the sign test, by which all of n sequences lie on one side by chance
 in 2 / 2^n of cases.
 
-Through the whole comparison it is measured by `tools/measure_significance.py`. With two equal detectors p is a little too
+Through the whole comparison it is measured by `tools/measure_significance.py`. With two equal detectors p is a bit too
 small for precision and phantoms, where each detector's operating scores were chosen on the same frames: how much these
 would move from data set to data set is not in the replicates.
 
