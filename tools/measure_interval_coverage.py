@@ -11,7 +11,7 @@ percentile  between the 2.5th and 97.5th percentile of the replicates' values
 BC          percentiles moved by how far the data set's own value lies from the middle of the replicates' values
 BCa         moved by how the value's spread changes with the value, too (leave one sequence out)
 expanded    percentiles further out, as Student's t is wider than the normal distribution and S - 1 smaller than S
-reported    these, no nearer to 0 and 1 than as many sequences without a mistake show: what every report has
+reported    these, no nearer to perfect than as many sequences without a mistake show: what every report has
 """
 
 from __future__ import annotations
@@ -164,7 +164,9 @@ def measure_coverage(n_sequences: int, data_sets: int, replicates: int, truth: N
         for index, sequences in enumerate(stands_on):
             low, high = bounds[number, index, METHODS.index("reported")].tolist()
             counted = [Counted(sequences=each) for each in sequences]
-            bounds[number, index, METHODS.index("reported")] = with_width(low, high, counted, 0.95)
+            bounds[number, index, METHODS.index("reported")] = with_width(
+                low, high, counted, 0.95, higher_is_better=MEASURES[index] != "red as green"
+            )
     is_known = ~np.isnan(bounds[:, :, 0, 0])
     holds = (bounds[..., 0] <= truth[:, None]) & (truth[:, None] <= bounds[..., 1])
     n = is_known.sum(axis=0)

@@ -27,11 +27,9 @@ from tl_datasets.errors import UsageError, show
 from tl_datasets.taxonomy import Scene, TimeOfDay, Weather
 from tl_detection.evaluation.conditions import NOT_ANNOTATED, check_columns
 from tl_detection.evaluation.ground_truth import SLICE_COLUMNS
-from tl_detection.evaluation.intervals import ScoreName
+from tl_detection.evaluation.intervals import LESS_IS_BETTER, ScoreName
 
 NAMES: tuple[ScoreName, ...] = get_args(ScoreName)
-# A detector that finds nothing is the best by these.
-_LESS_IS_BETTER = frozenset({"phantoms_per_frame", "red_as_green"})
 _PATTERN = re.compile(r"(?P<name>[^:@]+?)(?:_(?P<bound>lower|upper))?(?::(?P<class>[^@]*))?(?:@(?P<where>.*))?")
 _WORST = re.compile(r"worst\((.*)\)")
 _SHOWN = 20
@@ -90,7 +88,7 @@ class Measure:
     @property
     def higher_is_better(self) -> bool:
         """False for counts of mistakes."""
-        return self.name not in _LESS_IS_BETTER
+        return self.name not in LESS_IS_BETTER
 
     def is_better(self, new: float | None, old: float | None) -> bool:
         """True if a value beats another; any value beats none."""

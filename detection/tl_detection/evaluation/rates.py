@@ -20,8 +20,8 @@ class Rate:
     Attributes:
         value: part / whole, times the unit that the rate is given per; None where there is no whole.
         low: Lower bound of its 95 % bootstrap interval over sequences; None of too few sequences.
-        high: Upper bound; at least the rate of which as many sequences show nothing in 2.5 % of cases, as the lower
-            bound of a share is at most that of which they show all (see `exact_bounds`).
+        high: Upper bound; of mistakes at least the rate of which as many sequences show nothing in 2.5 % of cases (see
+            `exact_bounds`).
         part: How many.
         whole: Of how many.
         sequences: Sequences that hold any of the whole.
@@ -53,15 +53,23 @@ class Share:
             which is then counted once.
         per: 1 gives a share: what is counted is of the whole, and 1 is the highest value. 1000 gives a rate per
             thousand, which has no highest value.
+        higher_is_better: False of mistakes; see `exact_bounds`.
     """
 
     part: IntArray
     whole: IntArray
     per: float = 1.0
+    higher_is_better: bool = False
 
 
 def measure_rate(
-    replicates: Replicates, part_frames: IntArray, whole_frames: IntArray, *, per: float = 1.0, level: float = LEVEL
+    replicates: Replicates,
+    part_frames: IntArray,
+    whole_frames: IntArray,
+    *,
+    per: float = 1.0,
+    higher_is_better: bool = False,
+    level: float = LEVEL,
 ) -> Rate:
     """A rate and its interval.
 
@@ -70,9 +78,11 @@ def measure_rate(
         part_frames: (P,) frame of each thing that is counted.
         whole_frames: (W,) frame of each thing that it is counted among.
         per: See `Share`.
+        higher_is_better: False of mistakes; see `exact_bounds`.
         level: How often such an interval shall hold the true value.
     """
-    return measure_rates(replicates, [Share(part=part_frames, whole=whole_frames, per=per)], level=level)[0]
+    share = Share(part=part_frames, whole=whole_frames, per=per, higher_is_better=higher_is_better)
+    return measure_rates(replicates, [share], level=level)[0]
 
 
 def measure_rates(replicates: Replicates, shares: Sequence[Share], *, level: float = LEVEL) -> list[Rate]:
@@ -99,7 +109,8 @@ def measure_rates(replicates: Replicates, shares: Sequence[Share], *, level: flo
             if values.size:
                 counted = Counted(sequences=sequences, has_end=share.per == 1)
                 given = bounds_of(values, sequences, level)
-                low, high = (bound * share.per for bound in with_width(*given, [counted], level))
+                bounds = with_width(*given, [counted], level, higher_is_better=share.higher_is_better)
+                low, high = (bound * share.per for bound in bounds)
         value = part / whole * share.per if whole else None
         rates.append(Rate(value=value, low=low, high=high, part=part, whole=whole, sequences=sequences))
     return rates

@@ -133,7 +133,7 @@ def interval_words(method: IntervalMethod) -> str:
     return (
         f"Intervals are {method.level:.0%} {method.kind} intervals over {method.unit}s ({method.replicates:,} "
         f"replicates, seed {method.seed}): how far a number would move had other drives been recorded. Fewer than "
-        f"{method.least_sequences} {method.unit}s have none. None ends nearer to 0 or 1 than as many {method.unit}s "
+        f"{method.least_sequences} {method.unit}s have none. None ends nearer to perfect than as many {method.unit}s "
         "without any mistake show (Clopper and Pearson)."
     )
 

@@ -49,7 +49,7 @@ class IntervalMethod:
         seed: Of the draw.
         level: How often such an interval holds the true value, by its name.
         least_sequences: Of fewer sequences there is no interval.
-        kind: Of the bootstrap; its bounds come no nearer to 0 and 1 than `exact_bounds` says.
+        kind: Of the bootstrap; its bounds come no nearer to perfect than `exact_bounds` says.
         unit: What is drawn, with replacement, as many as there are.
     """
 

@@ -152,8 +152,8 @@ def _found(records: Matched, answers: Answers, part: Selection) -> list[Share]:
     whole = truth.frame_index[part.objects]
     is_said = part.objects & (answers.said != MISSED)
     return [
-        Share(part=truth.frame_index[found], whole=whole),
-        Share(part=truth.frame_index[is_said], whole=whole),
+        Share(part=truth.frame_index[found], whole=whole, higher_is_better=True),
+        Share(part=truth.frame_index[is_said], whole=whole, higher_is_better=True),
     ]
 
 

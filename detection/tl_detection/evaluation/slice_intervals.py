@@ -17,6 +17,7 @@ from tl_detection.evaluation.exact_bounds import Counted, with_width
 from tl_detection.evaluation.intervals import (
     AREA_AND_IOU,
     LEAST_SEQUENCES,
+    LESS_IS_BETTER,
     LEVEL,
     Interval,
     counted_in,
@@ -66,7 +67,7 @@ def intervals_of(
         row.word: Interval(low=low, high=high, level=level, sequences=row.sequences, replicates=int(known))
         for row, given, known in zip(rows, *bounds, strict=True)
         if known
-        for low, high in [with_width(float(given[0]), float(given[1]), row.counted, level)]
+        for low, high in [row.bounds(float(given[0]), float(given[1]), level)]
     }
 
 
@@ -85,6 +86,11 @@ class ReplicateValues:
     values: FloatArray
     sequences: int
     counted: Sequence[Counted] = ()
+
+    def bounds(self, low: float, high: float, level: float) -> tuple[float, float]:
+        """Those of its interval, from what the replicates give."""
+        is_mistake = self.word.partition(":")[0] in LESS_IS_BETTER
+        return with_width(low, high, self.counted, level, higher_is_better=not is_mistake)
 
 
 def values_in_replicates(

@@ -138,6 +138,7 @@ def test_one_mistake_does_not_make_surer_than_none(drives_of):
         assert bound == pytest.approx(0.025 ** (1 / 10)), name
         assert interval_of(one, name).low == pytest.approx(bound), name
     assert interval_of(drives_of([3] * 5 + [0] * 5), "recall").low < bound, "many are told by the replicates"
+    assert interval_of(drives_of([0] * 9 + [1]), "recall").high < 1 - bound, "how bad it is, the replicates tell"
 
 
 def test_the_exact_bound_of_a_mean_is_the_mean_of_those_of_its_classes(catalog_of, detections_of, lights):

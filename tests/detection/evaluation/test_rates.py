@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tl_detection.evaluation.exact_bounds import none_bound
 from tl_detection.evaluation.intervals import LEAST_SEQUENCES, bounds_of, score_of_each
 from tl_detection.evaluation.matching import match
 from tl_detection.evaluation.rates import measure_rate
@@ -41,3 +42,19 @@ def test_few_sequences_give_a_value_and_no_interval():
     enough = measure_rate(replicates, frames[:1], np.arange(LEAST_SEQUENCES))
     assert (few.value, few.low, few.sequences) == (1 / len(frames), None, LEAST_SEQUENCES - 1)
     assert enough.low is not None and enough.high is not None and enough.low <= 1 / LEAST_SEQUENCES <= enough.high
+
+
+def test_one_mistake_in_a_few_drives_is_no_better_than_none():
+    """Of what is to be high, the side of the mistakes is the lower one."""
+    replicates = draw_replicates(np.repeat(np.arange(20), 10), replicates=300)
+    frames, bound = np.arange(200), none_bound(20, 0.95)
+    for n in (0, 1, 2):
+        mistakes = measure_rate(replicates, frames[:n], frames)
+        right = measure_rate(replicates, frames[n:], frames, higher_is_better=True)
+        per_1000 = measure_rate(replicates, frames[:n], frames, per=1000)
+        assert mistakes.high == pytest.approx(bound) == pytest.approx(1 - right.low)
+        assert per_1000.high == pytest.approx(1000 * bound)
+        few_right = measure_rate(replicates, frames[:n], frames, higher_is_better=True)
+        assert few_right.high == pytest.approx(bound) if n == 0 else few_right.high < bound
+    many = measure_rate(replicates, frames[:100], frames)
+    assert 0 < many.low < 0.5 < many.high < 1, "of ten drives all, of ten none: the replicates tell"

@@ -157,10 +157,9 @@ def measure_drives(
     visible_frames = np.array([result.visible_frames for result in results], np.int64)
 
     def share(is_counted: Callable[[TrackResult], bool], is_among: Callable[[TrackResult], bool] = _every) -> Rate:
-        counted = [is_counted(result) and is_among(result) for result in results]
-        return measure_rate(
-            replicates, at[np.array(counted, np.bool_)], at[np.array([is_among(item) for item in results], np.bool_)]
-        )
+        among = np.array([is_among(result) for result in results], np.bool_)
+        counted = among & np.array([is_counted(result) for result in results], np.bool_)
+        return measure_rate(replicates, at[counted], at[among], higher_is_better=True)
 
     def spread_of(value: Callable[[TrackResult], float | None]) -> Spread:
         return spread(replicates, [value(result) for result in results], at)

@@ -127,9 +127,10 @@ def per_minute(
     if n_sequences >= LEAST_SEQUENCES:
         parts, wholes = replicates.times @ happened, replicates.times @ minutes
         low, high = _bounds(parts[wholes > 0] / wholes[wholes > 0], n_sequences)
-        if not happened.any():
-            frames = np.repeat(frame_index[has_time], n_frames[has_time])
-            high = measure_rate(replicates, frames[:0], frames, per=len(frames) / whole).high
+        frames = np.repeat(frame_index[has_time], n_frames[has_time])
+        of_none = measure_rate(replicates, frames[:0], frames, per=len(frames) / whole).high
+        if high is not None and of_none is not None:
+            high = max(high, of_none)
     return PerMinute(
         value=float(happened.sum()) / whole if whole else None,
         low=low,

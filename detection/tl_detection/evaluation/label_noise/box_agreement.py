@@ -106,11 +106,11 @@ def _measure(matched: Matched, frames: BoolArray, replicates: Replicates, iou: f
     right = matched.frame_index[is_counted & matched.is_match_at(0, level)]
     said, objects = matched.frame_index[is_counted], truth.frame_index[~truth.is_ignored & frames[truth.frame_index]]
     # F1 is the share of all boxes of both that have a partner: 2 * right / (said + objects).
-    f1 = measure_rate(replicates, np.repeat(right, 2), np.concatenate([said, objects]))
+    f1 = measure_rate(replicates, np.repeat(right, 2), np.concatenate([said, objects]), higher_is_better=True)
     return BoxAgreement(
         iou=iou,
-        precision=measure_rate(replicates, right, said),
-        recall=measure_rate(replicates, right, objects),
+        precision=measure_rate(replicates, right, said, higher_is_better=True),
+        recall=measure_rate(replicates, right, objects, higher_is_better=True),
         f1=Estimate(value=f1.value, low=f1.low, high=f1.high),
     )
 

@@ -124,7 +124,7 @@ def measure_states(
         iou_median=float(np.median(iou)) if n else None,
         labels=labels,
         table=tuple(tuple(part) for part in table.reshape(n_labels, n_labels).tolist()),
-        same=measure_rate(replicates, frame[row == column][asked], frame[asked]),
+        same=measure_rate(replicates, frame[row == column][asked], frame[asked], higher_is_better=True),
         kappa=estimate(
             None if np.isnan(kappa) else float(kappa), drawn, int(np.count_nonzero(by_sequence.any(axis=1)))
         ),

@@ -100,7 +100,8 @@ def measure_confusion(answers: Answers, selection: Selection, replicates: Replic
     for row in range(n_labels):
         whole = frame[true == row]
         shares += [
-            Share(part=frame[(true == row) & (said == column)], whole=whole) for column in (*range(n_labels), MISSED)
+            Share(part=frame[(true == row) & (said == column)], whole=whole, higher_is_better=row == column)
+            for column in (*range(n_labels), MISSED)
         ]
     for column in range(n_labels):
         shares.append(Share(part=matched.frame_index[phantoms[phantom_label == column]], whole=frames, per=1000))

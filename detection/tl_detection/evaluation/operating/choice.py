@@ -201,10 +201,14 @@ def _choose_class(
     precision, recall, f1 = measure_rates(
         replicates,
         [
-            Share(part=frame[above & is_right], whole=frame[above]),
-            Share(part=frame[above & is_right], whole=objects),
+            Share(part=frame[above & is_right], whole=frame[above], higher_is_better=True),
+            Share(part=frame[above & is_right], whole=objects, higher_is_better=True),
             # F1 = 2 * right / (detections + objects): the share of both that have found each other.
-            Share(part=np.repeat(frame[above & is_right], 2), whole=np.concatenate([frame[above], objects])),
+            Share(
+                part=np.repeat(frame[above & is_right], 2),
+                whole=np.concatenate([frame[above], objects]),
+                higher_is_better=True,
+            ),
         ],
     )
     return OperatingPoint(
