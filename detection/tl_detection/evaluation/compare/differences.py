@@ -10,7 +10,7 @@ import numpy as np
 
 from tl_detection.evaluation.compare.significance import Significance, holm, judge_difference
 from tl_detection.evaluation.conditions import Slice
-from tl_detection.evaluation.intervals import ScoreName
+from tl_detection.evaluation.intervals import LEAST_SEQUENCES, ScoreName
 from tl_detection.evaluation.lights.answers import read_answers
 from tl_detection.evaluation.matching import Matched
 from tl_detection.evaluation.measures import Measure
@@ -65,7 +65,8 @@ class Difference:
         frames: Frames of the slice.
         objects: That the measure is taken on; of phantoms, which need none, all of the slice.
         sequences: That hold such objects.
-        is_small: Fewer objects (of "phantoms", frames) than the protocol asks for before one may conclude.
+        is_small: Fewer objects (of "phantoms", frames) than the protocol asks for before one may conclude, or of fewer
+            than `LEAST_SEQUENCES` sequences.
     """
 
     first: str
@@ -234,7 +235,8 @@ def _in_slice(
                     frames=n_frames,
                     objects=first.objects,
                     sequences=first.replicates.sequences,
-                    is_small=first.counted < protocol.small_slice_objects,
+                    is_small=first.counted < protocol.small_slice_objects
+                    or first.replicates.sequences < LEAST_SEQUENCES,
                 )
             )
     return found

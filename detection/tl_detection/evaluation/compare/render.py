@@ -228,7 +228,8 @@ def _notes(comparison: Comparison) -> list[str]:
         )
     if any(item.is_small for item in comparison.differences):
         notes.append(
-            f"'{SMALL_MARK}' fewer than {comparison.protocol['small_slice_objects']} objects; of phantoms, frames."
+            f"'{SMALL_MARK}' fewer than {comparison.protocol['small_slice_objects']} objects (of phantoms, frames), or "
+            f"of fewer than {comparison.method.least_sequences} sequences."
         )
     return notes
 

@@ -15,6 +15,7 @@ from tl_datasets.catalog import Catalog
 from tl_datasets.label_space import LabelSpace
 from tl_detection.evaluation.conditions import check_columns, slices_by
 from tl_detection.evaluation.ground_truth import GroundTruth
+from tl_detection.evaluation.intervals import LEAST_SEQUENCES
 from tl_detection.evaluation.label_noise.box_agreement import BoxAgreement, by_category, match_labels, measure_boxes
 from tl_detection.evaluation.label_noise.paired_frames import FramesLeftOut, pair_frames
 from tl_detection.evaluation.label_noise.state_agreement import BoxPairs, StateAgreement, measure_states, pair_boxes
@@ -56,7 +57,8 @@ class AgreementScores:
         sequences: Their sequences.
         first_objects: Objects of the first annotation.
         second_objects: Objects of the second.
-        is_small: Fewer objects in one of them than the protocol asks for before one may conclude from the numbers.
+        is_small: Fewer objects in one of them than the protocol asks for before one may conclude from the numbers, or
+            frames of fewer than `LEAST_SEQUENCES` sequences.
         second_as_predictions: The second annotation judged by the first: what stands beside a detector's score.
         first_as_predictions: The first judged by the second.
         states: On the boxes that both have.
@@ -179,7 +181,8 @@ class _Measured:
             sequences=drawn.times.shape[1],
             first_objects=n_objects[0],
             second_objects=n_objects[1],
-            is_small=min(n_objects) < self.boxes[0].protocol.small_slice_objects,
+            is_small=min(n_objects) < self.boxes[0].protocol.small_slice_objects
+            or drawn.times.shape[1] < LEAST_SEQUENCES,
             second_as_predictions=directions[0],
             first_as_predictions=directions[1],
             states=measure_states(self.first, self.second, self.pairs, frames, drawn),

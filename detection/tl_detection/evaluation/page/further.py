@@ -137,7 +137,7 @@ def _agreement(agreement: LabelAgreement, ap50: float | None) -> Facts:
         "both.",
     ]
     if any(item.is_small for item in agreement.slices):
-        notes.append("* too few objects to conclude from.")
+        notes.append("* too few objects or sequences to conclude from.")
     return Facts(
         title="How far two annotations agree",
         short="Agreement",
