@@ -112,7 +112,7 @@ def analyse(
     return Analyses(
         lights=score_lights(prepared.answers, prepared.traits, selection, replicates),
         curves=draw_curves(matched, outcomes, most_points),
-        errors=split_errors(matched, outcomes, selection, prepared.kinds, prepared.kinds_at_work),
-        lrp=score_lrp(matched, prepared.overlaps, outcomes),
+        errors=split_errors(matched, outcomes, selection, prepared.kinds, prepared.kinds_at_work, replicates),
+        lrp=score_lrp(matched, prepared.overlaps, outcomes, replicates),
         calibration=measure_calibration(matched, outcomes, replicates, floor_score=floor_score, n_bins=n_bins),
     )

@@ -216,3 +216,10 @@ def average_precisions_of_each(
         )
         values[area] = np.where(n_objects[area] > 0, of_area[:, :n_replicates], np.nan)
     return values
+
+
+def mean_of_known(values: FloatArray) -> FloatArray:
+    """Means over the classes of (classes, ..., R) values in replicates, without NaN; NaN where all are."""
+    is_known = ~np.isnan(values)
+    total = np.where(is_known, values, 0.0).sum(axis=0)
+    return np.divide(total, is_known.sum(axis=0), out=np.full(total.shape, np.nan), where=is_known.any(axis=0))

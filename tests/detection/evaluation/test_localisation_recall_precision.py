@@ -5,12 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tl_detection.evaluation.exact_bounds import none_bound
+from tl_detection.evaluation.intervals import bounds_of
 from tl_detection.evaluation.localisation_recall_precision import score_lrp
 from tl_detection.evaluation.matching import match
 from tl_detection.evaluation.outcomes import tell_outcomes
 from tl_detection.evaluation.overlaps import measure_overlaps
+from tl_detection.evaluation.replicates import draw_replicates, sequence_numbers
 from tl_detection.evaluation.selection import Selection
 
+REPLICATES = 60
 LAMPS = [(0, 0, 20, 40), (100, 0, 120, 40)]
 
 
@@ -27,7 +31,8 @@ def _score(problem, objects=None):
     matched = match(truth, problem.detections)
     overlaps = measure_overlaps(matched)
     selection = Selection.of_frames(matched, np.ones(len(truth), np.bool_))
-    return score_lrp(matched, overlaps, tell_outcomes(matched, overlaps, selection))
+    drawn = draw_replicates(sequence_numbers(truth), replicates=REPLICATES)
+    return score_lrp(matched, overlaps, tell_outcomes(matched, overlaps, selection), drawn)
 
 
 # (rows, oLRP, placement, false positives, missed, best score)
@@ -102,3 +107,46 @@ def _iou(first, second) -> float:
     sides = [min(first[2 + i], second[2 + i]) - max(first[i], second[i]) for i in range(2)]
     areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (first, second)]
     return sides[0] * sides[1] / (sum(areas) - sides[0] * sides[1])
+
+
+@pytest.mark.parametrize(("seed", "on_grid"), [(0, True), (1, True), (2, False)])
+def test_the_interval_is_that_of_a_search_in_every_replicate(random_problem, seed, on_grid):
+    problem = random_problem(seed, on_grid=on_grid)
+    truth = problem.ground_truth
+    found = _score(problem)
+    matched = match(truth, problem.detections)
+    overlaps = measure_overlaps(matched)
+    outcomes = tell_outcomes(matched, overlaps, Selection.of_frames(matched, np.ones(len(truth), np.bool_)))
+    drawn = draw_replicates(sequence_numbers(truth), replicates=REPLICATES)
+    of_classes = []
+    for class_id, item in enumerate(found.classes):
+        at = np.flatnonzero(outcomes.is_counted & (matched.class_id == class_id))
+        objects = truth.frame_index[outcomes.is_object & (truth.class_id == class_id)]
+        values = []
+        for times in drawn.times:
+            of_frame = times[drawn.sequence]
+            n, least = of_frame[objects].sum(), 1.0
+            for threshold in np.unique(matched.score[at]):
+                above = at[matched.score[at] >= threshold]
+                right = above[outcomes.is_right[above]]
+                n_right = of_frame[matched.frame_index[right]].sum()
+                n_wrong = of_frame[matched.frame_index[above]].sum() - n_right
+                placed = (of_frame[matched.frame_index[right]] * (1 - overlaps.found_iou[right])).sum()
+                least = min(least, (2 * placed + n_wrong + n - n_right) / (n_wrong + n)) if n else least
+            values.append(least if n else np.nan)
+        known = np.array(values)[~np.isnan(values)]
+        of_classes.append(values)
+        assert item.sequences == len(set(objects.tolist()))
+        if item.sequences < 5:
+            assert (item.olrp_low, item.olrp_high) == (None, None)
+            continue
+        low, high = bounds_of(known, item.sequences)
+        assert (item.olrp_low, item.olrp_high) == pytest.approx((low, max(high, none_bound(item.sequences, 0.95))))
+        assert item.olrp_low <= item.olrp <= item.olrp_high
+    means = np.nanmean(np.array(of_classes), axis=0)
+    assert found.mean.olrp_low == pytest.approx(bounds_of(means, found.mean.sequences)[0])
+
+
+def test_a_perfect_detector_in_few_frames_is_not_sure_to_be_perfect(random_problem, problem_of):
+    found = _score(problem_of(LAMPS, CASES["perfect"][0])).classes[0]
+    assert (found.olrp, found.olrp_low, found.olrp_high, found.sequences) == (pytest.approx(0), None, None, 1)

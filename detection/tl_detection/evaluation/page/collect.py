@@ -77,7 +77,6 @@ def collect_page(
     """
     report = evaluation.report
     scores = {OVERALL: report.overall, **{item.name: item.scores for item in report.slices}}
-    sequences = {row.name: row.sequences for row in rows}
     detailed = _detailed(rows)
     parts = {name: analyses.slices[name] for name in detailed if name in analyses.slices}
     steps = {name: size_steps(item.lights) for name, item in parts.items()}
@@ -93,7 +92,7 @@ def collect_page(
         curves={name: curves_of(item, scores[name]) for name, item in parts.items()},
         matrices={name: matrix for name, item in parts.items() if (matrix := matrix_of(item.lights)) is not None},
         sizes={name: found for name, found in steps.items() if found},
-        errors={name: error_steps(item.errors, sequences[name]) for name, item in parts.items()},
+        errors={name: error_steps(item.errors) for name, item in parts.items()},
         tables=(
             *further_tables(report),
             *(() if report.changes is None else (facts.changes(report.changes),)),

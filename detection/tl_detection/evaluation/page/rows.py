@@ -104,10 +104,10 @@ def slice_row(
         }
         for class_id, item in enumerate(scores.classes)
     }
-    objects, sequences = count.of("ap50", None)
+    objects = count.of("ap50", None)[0]
     if analyses is not None:
-        values |= light_values(analyses.lights) | deeper_values(analyses, objects, sequences)
-        of_classes = class_values(analyses.lights), deeper_class_values(analyses, scores, sequences)
+        values |= light_values(analyses.lights) | deeper_values(analyses, objects)
+        of_classes = class_values(analyses.lights), deeper_class_values(analyses, scores)
         for class_name, numbers in (pair for part in of_classes for pair in part.items()):
             classes[class_name] |= numbers
     return SliceRow(

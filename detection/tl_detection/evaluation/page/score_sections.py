@@ -7,6 +7,7 @@ import numpy as np
 from tl_detection.evaluation.analyses import Analyses
 from tl_detection.evaluation.calibration import ClassCalibration
 from tl_detection.evaluation.error_split.split import ErrorSplit
+from tl_detection.evaluation.localisation_recall_precision import ClassLrp
 from tl_detection.evaluation.page.data import ClassCurves, Quantity, Steps, Value
 from tl_detection.evaluation.score_curves import ClassCurve
 from tl_detection.evaluation.scores import ClassScores, Scores
@@ -31,25 +32,29 @@ DEEPER = (
 )
 
 
-def deeper_values(analyses: Analyses, objects: int, sequences: int) -> dict[str, Value]:
-    """The errors of a slice by quantity; `objects` and `sequences` are those of the slice."""
+def deeper_values(analyses: Analyses, objects: int) -> dict[str, Value]:
+    """The errors of a slice by quantity; `objects` are those of the slice."""
     return {
-        "olrp": Value(value=analyses.lrp.mean.olrp, objects=objects, sequences=sequences),
+        "olrp": _lrp(analyses.lrp.mean, objects),
         "d_ece": _calibration_error(analyses.calibration.overall),
     }
 
 
-def deeper_class_values(analyses: Analyses, scores: Scores, sequences: int) -> dict[str, dict[str, Value]]:
+def deeper_class_values(analyses: Analyses, scores: Scores) -> dict[str, dict[str, Value]]:
     """The errors of the classes of a slice, by class and quantity."""
     return {
         item.name: {
-            "olrp": Value(value=lrp.olrp, objects=item.objects, sequences=sequences),
+            "olrp": _lrp(lrp, item.objects),
             "d_ece": _calibration_error(calibration),
         }
         for item, lrp, calibration in zip(
             scores.classes, analyses.lrp.classes, analyses.calibration.classes, strict=True
         )
     }
+
+
+def _lrp(item: ClassLrp, objects: int) -> Value:
+    return Value(value=item.olrp, low=item.olrp_low, high=item.olrp_high, objects=objects, sequences=item.sequences)
 
 
 def _calibration_error(item: ClassCalibration) -> Value:
@@ -87,7 +92,7 @@ def _rounded(values: tuple[float | None, ...]) -> tuple[float, ...]:
     return tuple(round(value, _DIGITS) for value in values if value is not None)
 
 
-def error_steps(errors: ErrorSplit, sequences: int) -> tuple[Steps, ...]:
+def error_steps(errors: ErrorSplit) -> tuple[Steps, ...]:
     """Kinds of errors of a slice: how many, and what AP50 would gain without them."""
     overall = errors.overall
 
@@ -97,8 +102,10 @@ def error_steps(errors: ErrorSplit, sequences: int) -> tuple[Steps, ...]:
                 item.kind.replace("_", " "),
                 Value(
                     value=float(item.count) if of == "count" else item.gain_ap50,
+                    low=None if of == "count" else item.gain_low,
+                    high=None if of == "count" else item.gain_high,
                     objects=overall.objects,
-                    sequences=sequences,
+                    sequences=overall.sequences,
                     part=item.count,
                 ),
             )

@@ -20,8 +20,10 @@ from tl_detection.evaluation.lights.answers import is_at_work
 from tl_detection.evaluation.matching import match
 from tl_detection.evaluation.outcomes import tell_outcomes
 from tl_detection.evaluation.overlaps import measure_overlaps
+from tl_detection.evaluation.replicates import draw_replicates, sequence_numbers
 from tl_detection.evaluation.selection import Selection
 
+REPLICATES = 40
 LIGHTS = LabelSpace(classes={name: Rule(state=[name]) for name in ("red", "yellow", "green", "off")})
 
 
@@ -45,6 +47,7 @@ def split() -> Callable[..., ErrorSplit]:
             selection,
             tell_kinds(matched, overlaps, order),
             tell_kinds(matched, overlaps, order, is_at_work(matched, operating_scores)),
+            draw_replicates(sequence_numbers(truth), selection.frames, replicates=REPLICATES),
         )
 
     return run

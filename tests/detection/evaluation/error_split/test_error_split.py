@@ -6,18 +6,36 @@ import json
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
+from tl_datasets.catalog import Catalog
 from tl_datasets.frame import Annotation, Frame
+from tl_datasets.label_space import LabelSpace, Rule
 from tl_datasets.taxonomy import State
 from tl_detection.detector import Detections
 from tl_detection.evaluation.error_split.split import KINDS
 from tl_detection.evaluation.ground_truth import ground_truth_from_catalog
+from tl_detection.evaluation.intervals import bounds_of
+from tl_detection.evaluation.replicates import draw_replicates, sequence_numbers
 from tl_detection.evaluation.selection import Selection
 
 RED, YELLOW, GREEN, OFF = range(4)
+REPLICATES = 40
+LIGHTS = LabelSpace(classes={name: Rule(state=[name]) for name in ("red", "yellow", "green", "off")})
 LAMP = (0, 0, 20, 40)
 FIGURES = json.loads(Path(__file__).with_name("tidecv_figures.json").read_text())
+
+
+def repeated_truth(truth, rows):
+    """The frames of these rows, each as a frame of its own."""
+    ids = [f"{truth.frame_ids[row]}#{number}" for number, row in enumerate(rows)]
+    boxes = [
+        truth.boxes.filter(pl.col("frame_id") == truth.frame_ids[row]).with_columns(frame_id=pl.lit(new))
+        for row, new in zip(rows, ids, strict=True)
+    ]
+    frames = truth.frames[rows].with_columns(frame_id=pl.Series(ids))
+    return ground_truth_from_catalog(Catalog(frames, pl.concat(boxes), {"drawn": Path("/nowhere")}), LIGHTS)
 
 
 @pytest.fixture
@@ -220,3 +238,32 @@ def test_no_detection_at_all(split, truth_of, detections_of):
     found = split(truth_of([("red", LAMP)], []), [detections_of([])] * 2)
     assert found.overall.ap50 == 0 and counts(found.overall) == {"missed": 1, "false_negatives": 1}
     assert {item.kind: item.gain_ap50 for item in found.overall.errors}["missed"] is None
+
+
+def test_the_interval_of_a_gain_is_that_of_repeated_frames(split, drawn_problem):
+    """Each replicate gives the gain that a data set has in which its frames really occur so often."""
+    truth, detections = drawn_problem(3)
+    found = split(truth, detections)
+    drawn = draw_replicates(sequence_numbers(truth), replicates=REPLICATES)
+    assert found.overall.sequences == len(set(truth.frame_index.tolist())) < 30
+    gains = {name: [] for name in KINDS}
+    reds = {name: [] for name in KINDS}
+    for times in drawn.times:
+        rows = np.repeat(np.arange(len(truth)), times[drawn.sequence])
+        again = split(repeated_truth(truth, rows), [detections[row] for row in rows])
+        for item, red in zip(again.overall.errors, again.classes[RED].errors, strict=True):
+            gains[item.kind].append(item.gain_ap50)
+            reds[red.kind].append(red.gain_ap50)
+    for of_all, expected in ((found.overall, gains), (found.classes[RED], reds)):
+        for item in of_all.errors:
+            known = np.array([value for value in expected[item.kind] if value is not None])
+            bounds = bounds_of(known, of_all.sequences)
+            assert (item.gain_low, item.gain_high) == pytest.approx(bounds, abs=2e-5), item.kind
+            assert item.gain_low - 2e-5 <= item.gain_ap50 <= item.gain_high + 2e-5 or len(set(known)) < 3
+
+
+def test_gains_of_few_sequences_have_no_interval(split, drawn_problem):
+    truth, detections = drawn_problem(3)
+    few = split(truth, detections, select=lambda matched, _: Selection.of_frames(matched, np.arange(len(truth)) < 4))
+    assert 0 < few.overall.sequences <= 4
+    assert {(item.gain_low, item.gain_high) for item in few.overall.errors} == {(None, None)}
