@@ -55,7 +55,7 @@ function bySlice(id, title, short, slices, note) {
 }
 
 const sizes = () => bySlice("sizes", "By size and kind of light", "Sizes", data.sizes, "Whiskers are 95 % intervals over sequences; hollow marks and hatched bars have none, as too few sequences hold such lights. Numbers beside the names count objects.");
-const errors = () => bySlice("errors", "What goes wrong", "Errors", data.errors, "Kinds of errors as in TIDE. False positives are all kinds up to background; false negatives all objects that were not found. Numbers beside the names count errors.");
+const errors = () => bySlice("errors", "What goes wrong", "Errors", data.errors, "Kinds of errors as in TIDE; whiskers are 95 % intervals over sequences. False positives are all kinds up to background; false negatives all objects that were not found. Numbers beside the names count errors.");
 
 // Without the steps before the first and after the last that holds anything.
 function filled(list) {
