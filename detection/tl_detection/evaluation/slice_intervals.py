@@ -26,7 +26,12 @@ from tl_detection.evaluation.intervals import (
 from tl_detection.evaluation.matching import Matched, has_bit
 from tl_detection.evaluation.pairs import BoolArray, FloatArray, IntArray, area_px2
 from tl_detection.evaluation.protocol import OPERATING_IOU
-from tl_detection.evaluation.replicates import Replicates, average_precisions_of_each, weights_in_blocks
+from tl_detection.evaluation.replicates import (
+    Replicates,
+    average_precisions_of_each,
+    mean_of_known,
+    weights_in_blocks,
+)
 from tl_detection.evaluation.selection import Selection, records_of
 from tl_detection.evaluation.stop_lights import is_stop_object, verdicts
 
@@ -79,7 +84,7 @@ class ReplicateValues:
         word: Of its `measures.Measure`, such as "ap50" or "recall:red".
         values: (R,) NaN = no value.
         sequences: Sequences that hold what it is measured on.
-        counted: The shares that it is the mean of; none of a score that is no share.
+        counted: What it stands on, or each of those whose mean it is; empty where nobody asks for its interval.
     """
 
     word: str
@@ -285,14 +290,12 @@ class _Part:
             area: Area range of the objects.
             whole_by_sequence: (classes, S) what it is a share of; None = of those objects.
         """
-        is_known = ~np.isnan(values)
-        total = np.where(is_known, values, 0.0).sum(axis=0)
         has_object = self.has_object[:, area]
         counted = [counted_in(item) for item in (has_object if whole_by_sequence is None else whole_by_sequence)]
         rows = [
             ReplicateValues(
                 word=name,
-                values=_ratio(total, is_known.sum(axis=0)),
+                values=mean_of_known(values),
                 sequences=int(has_object.any(axis=0).sum()),
                 counted=counted,
             )

@@ -48,8 +48,8 @@ class PerMinute:
     Attributes:
         value: Per minute; None without time.
         low: Lower bound of its 95 % bootstrap interval over sequences; None of too few sequences.
-        high: Upper bound. Where it never happened, that of a rate per frame (see `rates.Rate`) times the frames of a
-            minute, since it happens once in a frame at most.
+        high: Upper bound; at least that of a rate per frame of which nothing was seen (see `exact_bounds`) times the
+            frames of a minute, since it happens once in a frame at most.
         times: How often.
         minutes: In how long; None where nobody knows.
         sequences: Sequences that have any of that time.
