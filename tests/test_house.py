@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 DATASETS = sorted((ROOT / "datasets" / "tl_datasets").rglob("*.py"))
 DETECTION = sorted((ROOT / "detection" / "tl_detection").rglob("*.py"))
+RUNTIME = sorted((ROOT / "detection" / "runtime" / "tl_runtime").rglob("*.py"))
 
 
 def imported_modules(path: Path) -> set[str]:
@@ -40,6 +41,12 @@ def test_source_roots_are_no_packages():
     assert not (ROOT / "detection" / "__init__.py").exists()
 
 
+def test_the_runtime_imports_numpy_and_onnxruntime_alone():
+    assert len(RUNTIME) >= 3
+    for path in RUNTIME:
+        assert imported_modules(path) <= {"numpy", "onnxruntime", "tl_runtime", *sys.stdlib_module_names}, path
+
+
 @pytest.mark.parametrize(
     ("module", "files", "doors"),
     [
@@ -62,10 +69,10 @@ def test_doors(module: str, files: list[Path], doors: set[str]):
 
 
 def test_packages_neither_assert_nor_print():
-    for path in DATASETS + DETECTION:
+    for path in DATASETS + DETECTION + RUNTIME:
         tree = ast.parse(path.read_text(encoding="utf-8"))
         assert not any(isinstance(node, ast.Assert) for node in ast.walk(tree)), f"{path}: assert"
-        if path.name not in {"commands.py", "dataset_commands.py", "evaluation_commands.py", "cli.py"}:
+        if path.name not in {"commands.py", "dataset_commands.py", "evaluation_commands.py", "cli.py", "command.py"}:
             calls = {
                 node.func.id
                 for node in ast.walk(tree)
@@ -79,7 +86,7 @@ def test_packages_neither_assert_nor_print():
     [
         ("tl_detection.evaluation.report", ("torch", "ultralytics")),
         ("tl_detection.detectors.onnx", ("torch", "ultralytics", "cv2")),
-        ("tl_detection.runtime", ("torch", "ultralytics", "cv2", "polars", "pydantic", "yaml")),
+        ("tl_runtime", ("torch", "ultralytics", "cv2", "polars", "pydantic", "yaml", "onnx")),
         ("tl_detection.detectors.faster_rcnn", ("ultralytics", "albumentations")),
         ("tl_detection.training.faster_rcnn", ("ultralytics",)),
         ("tl_detection.cli", ("torch", "numpy", "polars", "pydantic", "yaml")),

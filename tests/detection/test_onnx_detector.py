@@ -20,7 +20,8 @@ from tl_detection.detectors.onnx import OnnxDetector
 from tl_detection.export.graph import IR_VERSION, OPSET, GraphWriter
 from tl_detection.export.postprocess import Candidates, write_outputs
 from tl_detection.export.preprocess import write_preprocess
-from tl_detection.runtime import Runtime
+from tl_runtime.errors import ModelFault
+from tl_runtime.session import Runtime
 
 LABEL_SPACE = {"classes": {"red": {"state": ["red"]}, "light": {}}}
 METADATA = {
@@ -201,7 +202,7 @@ def test_missing_file_and_absent_provider(model_path, tmp_path):
 IN_VEHICLE = """
 import sys
 
-ALLOWED = {"numpy", "onnxruntime", "tl_detection", "tl_datasets"} | set(sys.stdlib_module_names)
+ALLOWED = {"numpy", "onnxruntime", "tl_runtime"} | set(sys.stdlib_module_names)
 
 
 class Refuse:
@@ -212,7 +213,7 @@ class Refuse:
 
 sys.meta_path.insert(0, Refuse())
 import numpy as np
-from tl_detection.runtime import Runtime
+from tl_runtime.session import Runtime
 
 runtime = Runtime(sys.argv[1], threads=1)
 xyxy, score, class_id = runtime.detect(np.zeros((64, 128, 3), np.uint8))
@@ -318,5 +319,5 @@ def test_runtime_leaves_out_what_is_below_the_operating_scores(fixed_model_path)
     "scores", [[0.5, 0.5], {"red": 0.5}, {"red": 0.5, "light": 2}, {"red": 0.5, "light": "high"}, None]
 )
 def test_damaged_operating_scores_are_refused(fixed_model_path, scores):
-    with pytest.raises(WeightsError, match="operating scores in the metadata are not one per class"):
+    with pytest.raises(ModelFault, match="operating scores in the metadata are not one per class"):
         Runtime(fixed_model_path({"operating_scores": scores}))

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from tl_datasets.errors import WeightsError
 from tl_datasets.label_space import LabelSpace
 from tl_detection.detector import Detections, Image
-from tl_detection.runtime import Runtime
+from tl_runtime.errors import ModelFault
+from tl_runtime.session import Runtime
 
 
 class OnnxDetector:
@@ -31,7 +32,10 @@ class OnnxDetector:
         Raises:
             WeightsError: The file is missing, foreign, of another contract, or its classes contradict each other.
         """
-        self.runtime = Runtime(path, providers, threads)
+        try:
+            self.runtime = Runtime(path, providers, threads)
+        except ModelFault as error:
+            raise WeightsError(str(error)) from error
         try:
             self._label_space = LabelSpace.model_validate(self.runtime.metadata["label_space"])
         except (KeyError, ValidationError) as error:

@@ -12,7 +12,7 @@ from tl_detection.checkpoint import Checkpoint
 from tl_detection.detectors.suppression import STATE_IOU
 from tl_detection.export.graph import OPSET
 from tl_detection.export.preprocess import RESIZE_RULE
-from tl_detection.runtime import CONTRACT_VERSION, METADATA_KEY
+from tl_runtime.session import CONTRACT_VERSION, METADATA_KEY
 
 # Weights that ultralytics' code trained are under its licence, as its own exports say of themselves.
 _LICENCES = {"yolo": "AGPL-3.0 (trained with ultralytics)", "faster_rcnn": "AGPL-3.0-or-later"}

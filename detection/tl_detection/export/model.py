@@ -17,7 +17,7 @@ from tl_detection.export.graph import IR_VERSION, OPSET, GraphWriter
 from tl_detection.export.network import strip
 from tl_detection.export.postprocess import write_outputs
 from tl_detection.export.preprocess import write_preprocess
-from tl_detection.runtime import INPUT_NAME, OUTPUT_NAMES
+from tl_runtime.session import INPUT_NAME, OUTPUT_NAMES
 
 
 def build_model(detector: Detector, metadata: Mapping[str, str]) -> onnx.ModelProto:
