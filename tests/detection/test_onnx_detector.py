@@ -20,7 +20,7 @@ from tl_detection.detectors.onnx import OnnxDetector
 from tl_detection.export.graph import IR_VERSION, OPSET, GraphWriter
 from tl_detection.export.postprocess import Candidates, write_outputs
 from tl_detection.export.preprocess import write_preprocess
-from tl_runtime.errors import ModelFault
+from tl_runtime.errors import ModelError
 from tl_runtime.session import Runtime
 
 LABEL_SPACE = {"classes": {"red": {"state": ["red"]}, "light": {}}}
@@ -319,5 +319,5 @@ def test_runtime_leaves_out_what_is_below_the_operating_scores(fixed_model_path)
     "scores", [[0.5, 0.5], {"red": 0.5}, {"red": 0.5, "light": 2}, {"red": 0.5, "light": "high"}, None]
 )
 def test_damaged_operating_scores_are_refused(fixed_model_path, scores):
-    with pytest.raises(ModelFault, match="operating scores in the metadata are not one per class"):
+    with pytest.raises(ModelError, match="operating scores in the metadata are not one per class"):
         Runtime(fixed_model_path({"operating_scores": scores}))

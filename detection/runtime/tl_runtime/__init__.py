@@ -1,1 +1,1 @@
-"""The in-vehicle runtime: an exported file in, traffic lights out. It imports numpy and onnxruntime and nothing else."""
+"""The in-vehicle runtime: an exported file in, traffic lights out; numpy and onnxruntime are all that it imports."""

@@ -19,7 +19,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors  # type: ignore[attr-defined]
 
-from tl_runtime.errors import ModelFault
+from tl_runtime.errors import ModelError
 
 # Raised when inputs, outputs or the metadata change their meaning.
 CONTRACT_VERSION = 1
@@ -61,7 +61,7 @@ class Runtime:
             threads: Threads within an operation; None = onnxruntime's choice.
 
         Raises:
-            ModelFault: The file is missing, is no ONNX file, or is not of this contract.
+            ModelError: The file is missing, is no ONNX file, or is not of this contract.
         """
         self.path = Path(path)
         self._session = _open_session(self.path, providers, threads)
@@ -70,7 +70,7 @@ class Runtime:
         inputs = [(node.name, node.type, node.shape) for node in self._session.get_inputs()]
         any_size = len(inputs) == 1 and len(inputs[0][2]) == 4 and all(isinstance(d, str) for d in inputs[0][2][1:3])
         if not any_size or inputs[0][:2] != (INPUT_NAME, "tensor(uint8)") or outputs != OUTPUT_NAMES:
-            raise ModelFault(
+            raise ModelError(
                 f"{path}: inputs {inputs} and outputs {list(outputs)}, expected one uint8 (1, H, W, 3) '{INPUT_NAME}' "
                 f"of any height and width, and {list(OUTPUT_NAMES)}; {_REMEDY}"
             )
@@ -117,10 +117,10 @@ def read_metadata(entries: dict[str, str], source: str) -> dict[str, Any]:
         source: Named in messages.
 
     Raises:
-        ModelFault: The entries are not those of an exported detector, or of another contract.
+        ModelError: The entries are not those of an exported detector, or of another contract.
     """
     if METADATA_KEY not in entries:
-        raise ModelFault(f"{source}: an ONNX file without tl's metadata, so its classes are unknown; {_REMEDY}")
+        raise ModelError(f"{source}: an ONNX file without tl's metadata, so its classes are unknown; {_REMEDY}")
     try:
         data = json.loads(entries[METADATA_KEY])
         version = data["contract"]
@@ -129,17 +129,17 @@ def read_metadata(entries: dict[str, str], source: str) -> dict[str, Any]:
             for entry in data["classes"]
         )
     except (ValueError, KeyError, TypeError) as error:
-        raise ModelFault(f"{source}: the metadata of tl are damaged ({error!r}); {_REMEDY}") from error
+        raise ModelError(f"{source}: the metadata of tl are damaged ({error!r}); {_REMEDY}") from error
     if version != CONTRACT_VERSION:
-        raise ModelFault(
+        raise ModelError(
             f"{source}: contract version {version}, expected {CONTRACT_VERSION}; use the tl that wrote it, or {_REMEDY}"
         )
     if not complete or not data["classes"]:
-        raise ModelFault(f"{source}: the metadata of tl name no classes; {_REMEDY}")
+        raise ModelError(f"{source}: the metadata of tl name no classes; {_REMEDY}")
     if "operating_scores" in data and not _are_scores(data["operating_scores"], [c["name"] for c in data["classes"]]):
-        raise ModelFault(f"{source}: the operating scores in the metadata are not one per class, 0 to 1; {_REMEDY}")
+        raise ModelError(f"{source}: the operating scores in the metadata are not one per class, 0 to 1; {_REMEDY}")
     if data.get("color_order") != "RGB":
-        raise ModelFault(f"{source}: the metadata of tl name another order of colours than RGB; {_REMEDY}")
+        raise ModelError(f"{source}: the metadata of tl name another order of colours than RGB; {_REMEDY}")
     return data
 
 
@@ -155,12 +155,12 @@ def _open_session(
     path: Path, providers: str | Sequence[str] | None, threads: int | None
 ) -> onnxruntime.InferenceSession:
     if not path.is_file():
-        raise ModelFault(f"{path}: no such file; expected an exported detector, {_REMEDY}")
+        raise ModelError(f"{path}: no such file; expected an exported detector, {_REMEDY}")
     wanted = [providers] if isinstance(providers, str) else list(providers or ["CPUExecutionProvider"])
     available = onnxruntime.get_available_providers()
     absent = [name for name in wanted if name not in available]
     if absent:
-        raise ModelFault(f"{path}: onnxruntime has no {absent[0]} here; choose from {', '.join(available)}")
+        raise ModelError(f"{path}: onnxruntime has no {absent[0]} here; choose from {', '.join(available)}")
     options = onnxruntime.SessionOptions()
     # Warnings of the library are no news to the driver of a vehicle; errors arrive as exceptions.
     options.log_severity_level = 3
@@ -170,4 +170,4 @@ def _open_session(
         return onnxruntime.InferenceSession(str(path), options, providers=wanted)
     except _LOAD_ERRORS as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ModelFault(f"{path}: onnxruntime cannot open it ({reason}); {_REMEDY}") from error
+        raise ModelError(f"{path}: onnxruntime cannot open it ({reason}); {_REMEDY}") from error

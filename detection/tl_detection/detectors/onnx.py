@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from tl_datasets.errors import WeightsError
 from tl_datasets.label_space import LabelSpace
 from tl_detection.detector import Detections, Image
-from tl_runtime.errors import ModelFault
+from tl_runtime.errors import ModelError
 from tl_runtime.session import Runtime
 
 
@@ -34,7 +34,7 @@ class OnnxDetector:
         """
         try:
             self.runtime = Runtime(path, providers, threads)
-        except ModelFault as error:
+        except ModelError as error:
             raise WeightsError(str(error)) from error
         try:
             self._label_space = LabelSpace.model_validate(self.runtime.metadata["label_space"])
