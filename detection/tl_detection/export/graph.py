@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 
 # RoiAlign knows half-pixel coordinates from 16 on, and the dynamo exporter writes 18 without converting.
 OPSET = 18
@@ -19,6 +20,9 @@ IR_VERSION = 8
 class GraphWriter:
     """Collects nodes and constants; every call gives the name of the value that it made.
 
+    What follows from constants alone is computed while writing, so that a file for one size of frame carries the
+    numbers that a file for any size works out in the vehicle, by the same lines of code.
+
     Attributes:
         nodes: In order of calling, which is an order in which they can run.
         constants: Each distinct value once.
@@ -28,6 +32,7 @@ class GraphWriter:
         self.prefix = prefix
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[tuple[str, tuple[int, ...], bytes], onnx.TensorProto] = {}
+        self._known: dict[str, NDArray[Any]] = {}
         self._count = 0
 
     def constant(self, value: Any, dtype: Any) -> str:
@@ -36,7 +41,12 @@ class GraphWriter:
         key = (str(array.dtype), array.shape, array.tobytes())
         if key not in self.constants:
             self.constants[key] = numpy_helper.from_array(array, f"{self.prefix}/constant_{len(self.constants)}")
+            self._known[self.constants[key].name] = array
         return self.constants[key].name
+
+    def known(self, value: str) -> NDArray[Any] | None:
+        """The numbers of a value that hang on no input; None where they do."""
+        return self._known.get(value)
 
     def op(self, kind: str, *inputs: str, **attributes: Any) -> str:
         """Add a node with one output."""
@@ -45,11 +55,24 @@ class GraphWriter:
     def ops(self, kind: str, *inputs: str, outputs: int, **attributes: Any) -> list[str]:
         """Add a node with several outputs."""
         names = [f"{self.prefix}/{kind}_{self._count}" + (f"_{i}" if outputs > 1 else "") for i in range(outputs)]
-        self.nodes.append(
-            helper.make_node(kind, list(inputs), names, f"{self.prefix}/{kind}_{self._count}", **attributes)
-        )
+        node = helper.make_node(kind, list(inputs), names, f"{self.prefix}/{kind}_{self._count}", **attributes)
         self._count += 1
+        if all(value in self._known for value in inputs):
+            return [self.constant(array, array.dtype) for array in self._computed(node)]
+        self.nodes.append(node)
         return names
+
+    def _computed(self, node: onnx.NodeProto) -> list[NDArray[Any]]:
+        """What a node of constants gives."""
+        read = sorted(set(node.input))
+        graph = helper.make_graph(
+            [node], "constants", [onnx.ValueInfoProto(name=name) for name in read], [
+                onnx.ValueInfoProto(name=name) for name in node.output
+            ],
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)])
+        values = ReferenceEvaluator(model).run(None, {name: self._known[name] for name in read})
+        return [np.asarray(value) for value in values]
 
     def rename(self, value: str, name: str) -> None:
         """Give a value a name that is seen from outside."""
@@ -73,6 +96,10 @@ class GraphWriter:
 
     def pick(self, values: str, position: int) -> str:
         """One scalar of a list of values."""
+        return self.op("Gather", values, self.constant(position, np.int64), axis=0)
+
+    def row(self, values: str, position: int) -> str:
+        """Row `position` of a value, without the axis of rows."""
         return self.op("Gather", values, self.constant(position, np.int64), axis=0)
 
     def columns(self, boxes: str, start: int, stop: int) -> str:

@@ -15,6 +15,7 @@ from onnx import TensorProto
 
 from tl_detection.export.graph import GraphWriter
 from tl_detection.export.preprocess import PlacementValues
+from tl_runtime.contract import NOT_FINITE, OUTPUT_NAMES
 
 # Score of a row that holds nothing; below every threshold, also that of proposals whose score rounds to 0.
 NOTHING = -1.0
@@ -29,11 +30,13 @@ class Candidates:
         xyxy: (N, 4) float32, network pixels.
         score: (N,) float32 in [0, 1], or `NOTHING`.
         class_id: (N,) int64; of proposals their pyramid level; -1 where the row holds nothing.
+        total: () float32, a sum over everything that the network gave: finite if all of it is.
     """
 
     xyxy: str
     score: str
     class_id: str
+    total: str
 
 
 def write_suppression(
@@ -88,7 +91,8 @@ def write_suppression(
             (candidates.class_id, graph.constant(np.full(n_kept, -1), np.int64)),
         )
     ]
-    return _best(graph, Candidates(xyxy=padded[0], score=padded[1], class_id=padded[2]), n_kept)
+    kept = Candidates(xyxy=padded[0], score=padded[1], class_id=padded[2], total=candidates.total)
+    return _best(graph, kept, n_kept)
 
 
 def _best(graph: GraphWriter, rows: Candidates, n_kept: int) -> Candidates:
@@ -97,21 +101,35 @@ def _best(graph: GraphWriter, rows: Candidates, n_kept: int) -> Candidates:
         xyxy=graph.reshape(graph.op("Gather", rows.xyxy, position, axis=0), [n_kept, 4]),
         score=graph.reshape(score, [n_kept]),
         class_id=graph.reshape(graph.op("Gather", rows.class_id, position, axis=0), [n_kept]),
+        total=rows.total,
     )
 
 
-def write_outputs(graph: GraphWriter, found: Candidates, placement: PlacementValues, n_rows: int) -> dict[str, str]:
-    """Bring boxes into the frame's pixels, cut them at its edges, and drop those outside.
+def write_outputs(
+    graph: GraphWriter, found: Sequence[Candidates], placement: PlacementValues, n_rows: int, thresholds: str
+) -> dict[str, str]:
+    """Bring boxes into the frame's pixels, cut them at its edges, drop those outside and those below their threshold.
 
     Args:
         graph: Written to.
-        found: `n_rows` boxes in network pixels.
-        placement: Where the frame lies in the network's input.
+        found: For each frame `n_rows` boxes in network pixels.
+        placement: Where the frames lie in the network's input.
         n_rows: Rows of every output.
+        thresholds: Name of the (C,) float32 lowest scores, by class.
 
     Returns:
         Output name to the name of its value.
     """
+    frames = [_finish(graph, candidates, placement, n_rows, thresholds) for candidates in found]
+    return {
+        name: graph.op("Concat", *(values[name] for values in frames), axis=0) if len(frames) > 1 else frames[0][name]
+        for name in OUTPUT_NAMES
+    }
+
+
+def _finish(
+    graph: GraphWriter, found: Candidates, placement: PlacementValues, n_rows: int, thresholds: str
+) -> dict[str, str]:
     offset = _four(graph, placement.left, placement.top)
     limit = _four(graph, placement.frame_width, placement.frame_height)
     xyxy = graph.op("Div", graph.op("Sub", graph.to_double(found.xyxy), offset), placement.scale)
@@ -119,8 +137,11 @@ def write_outputs(graph: GraphWriter, found: Candidates, placement: PlacementVal
     xyxy = graph.to_float(xyxy)
     corners = [graph.reshape(graph.columns(xyxy, i, i + 1), [n_rows]) for i in range(4)]
     has_area = graph.op("And", graph.op("Greater", corners[2], corners[0]), graph.op("Greater", corners[3], corners[1]))
-    score = graph.op("Where", has_area, found.score, graph.constant(NOTHING, np.float32))
-    rows = _best(graph, Candidates(xyxy=xyxy, score=score, class_id=found.class_id), n_rows)
+    # A row that holds nothing has class -1, the last one; its score is below every threshold.
+    counts = graph.op("GreaterOrEqual", found.score, graph.op("Gather", thresholds, found.class_id, axis=0))
+    is_shown = graph.op("And", has_area, counts)
+    score = graph.op("Where", is_shown, found.score, graph.constant(NOTHING, np.float32))
+    rows = _best(graph, Candidates(xyxy=xyxy, score=score, class_id=found.class_id, total=found.total), n_rows)
     holds = graph.op("GreaterOrEqual", rows.score, graph.constant(0, np.float32))
     count = graph.op(
         "ReduceSum", graph.op("Cast", holds, to=TensorProto.INT32), graph.constant([0], np.int64), keepdims=1
@@ -128,6 +149,9 @@ def write_outputs(graph: GraphWriter, found: Candidates, placement: PlacementVal
     zero = graph.constant(0, np.float32)
     boxes = graph.op("Where", graph.reshape(holds, [n_rows, 1]), rows.xyxy, zero)
     classes = graph.op("Where", holds, rows.class_id, graph.constant(-1, np.int64))
+    # Suppression drops what is not a number, so that a broken network would look like an empty road.
+    is_broken = graph.op("Or", graph.op("IsNaN", found.total), graph.op("IsInf", found.total))
+    count = graph.op("Where", is_broken, graph.constant(NOT_FINITE, np.int32), count)
     return {
         "num_detections": graph.reshape(count, [1, 1]),
         "detection_boxes": graph.reshape(boxes, [1, n_rows, 4]),

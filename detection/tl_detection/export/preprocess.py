@@ -1,9 +1,8 @@
-"""The beginning of an exported file: a camera frame of any size becomes the network's input.
+"""The beginning of an exported file: camera frames become the network's input.
 
 It is `tl_datasets.letterbox` as ONNX nodes: the same placement in double precision, and the arithmetic of
 `cv2.resize(..., INTER_LINEAR)` on bytes (weights of 11 bits, rounded on the way), so that the network sees the bytes
-that it was trained and scored with. Every shape behind the gathers is that of the network, whatever the camera sends.
-Deliberately absent: batches of more than one frame.
+that it was trained and scored with. For frames of one size the placement and every weight are constants.
 """
 
 from __future__ import annotations
@@ -12,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tl_datasets.letterbox import PAD_VALUE
+from tl_datasets.letterbox import PAD_VALUE, place
+from tl_detection.export.camera import Camera
 from tl_detection.export.graph import GraphWriter
 
 RESIZE_RULE = (
@@ -42,18 +42,65 @@ class PlacementValues:
     frame_height: str
 
 
-def write_preprocess(graph: GraphWriter, image: str, width_px: int, height_px: int) -> tuple[str, PlacementValues]:
+def write_preprocess(
+    graph: GraphWriter, image: str, width_px: int, height_px: int, camera: Camera
+) -> tuple[str, PlacementValues]:
     """Write the letterbox.
 
     Args:
         graph: Written to.
-        image: Name of the (1, H, W, 3) uint8 RGB input.
+        image: Name of the (B, H, W, 3) uint8 input.
         width_px: Width of the network's input.
         height_px: Height of the network's input.
+        camera: What the frames are like.
 
     Returns:
-        Name of the (1, 3, height_px, width_px) float32 value in [0, 1], and where the frame lies.
+        Name of the (B, 3, height_px, width_px) float32 RGB value in [0, 1], and where each frame lies.
     """
+    if camera.frame_size is None:
+        return _any_size(graph, image, width_px, height_px, camera)
+    return _one_size(graph, image, width_px, height_px, camera, *camera.frame_size)
+
+
+def _one_size(
+    graph: GraphWriter,
+    image: str,
+    width_px: int,
+    height_px: int,
+    camera: Camera,
+    frame_width_px: int,
+    frame_height_px: int,
+) -> tuple[str, PlacementValues]:
+    """Only the part of the canvas that the frame covers is computed; the padding is added around it."""
+    at = place(frame_width_px, frame_height_px, width_px, height_px)
+    values = PlacementValues(
+        scale=graph.constant(at.scale, np.float64),
+        left=graph.constant(at.left, np.float64),
+        top=graph.constant(at.top, np.float64),
+        frame_width=graph.constant(frame_width_px, np.float64),
+        frame_height=graph.constant(frame_height_px, np.float64),
+    )
+    whole, rest = divmod(frame_width_px, at.width_px)
+    if rest == 0 and whole * at.height_px == frame_height_px:
+        tensor = _shrink(graph, image, camera, at.width_px, at.height_px, whole)
+    else:
+        columns = _Axis(graph, values.frame_width, values.scale, at.width_px)
+        rows = _Axis(graph, values.frame_height, values.scale, at.height_px)
+        canvas = _blend(graph, image, rows, columns, at.width_px, at.height_px)
+        tensor = _channels_first(graph, canvas, camera, at.width_px, at.height_px)
+    tensor = graph.op("Div", tensor, graph.constant(255, np.float32))
+    right, bottom = width_px - at.left - at.width_px, height_px - at.top - at.height_px
+    if at.left or at.top or right or bottom:
+        pads = graph.constant([0, 0, at.top, at.left, 0, 0, bottom, right], np.int64)
+        grey = graph.constant(np.float32(PAD_VALUE) / np.float32(255), np.float32)
+        tensor = graph.op("Pad", tensor, pads, grey)
+    return tensor, values
+
+
+def _any_size(
+    graph: GraphWriter, image: str, width_px: int, height_px: int, camera: Camera
+) -> tuple[str, PlacementValues]:
+    """Every shape behind the gathers is that of the network, whatever the camera sends."""
     shape = graph.op("Shape", image)
     frame_height, frame_width = (graph.to_double(graph.pick(shape, axis)) for axis in (1, 2))
     scale = graph.op(
@@ -63,19 +110,50 @@ def write_preprocess(graph: GraphWriter, image: str, width_px: int, height_px: i
     )
     columns = _Axis(graph, frame_width, scale, width_px)
     rows = _Axis(graph, frame_height, scale, height_px)
-    frame = graph.op("Squeeze", image, graph.constant([0], np.int64))
-    row_pair = [graph.op("Gather", frame, index, axis=0) for index in (rows.first, rows.second)]
-    row_values = [_blend_columns(graph, row, columns, width_px) for row in row_pair]
-    canvas = _blend_rows(graph, row_values, rows, height_px)
+    canvas = _blend(graph, image, rows, columns, width_px, height_px)
     pad = graph.constant(PAD_VALUE, np.float32)
     canvas = graph.op("Where", _per_value(graph, columns.inside, width_px), canvas, pad)
     canvas = graph.op("Where", graph.reshape(rows.inside, [height_px, 1]), canvas, pad)
-    canvas = graph.reshape(canvas, [height_px, width_px, 3])
-    unit = graph.op("Div", canvas, graph.constant(255, np.float32))
-    tensor = graph.reshape(graph.op("Transpose", unit, perm=[2, 0, 1]), [1, 3, height_px, width_px])
+    tensor = _channels_first(graph, canvas, camera, width_px, height_px)
+    tensor = graph.op("Div", tensor, graph.constant(255, np.float32))
     return tensor, PlacementValues(
         scale=scale, left=columns.start, top=rows.start, frame_width=frame_width, frame_height=frame_height
     )
+
+
+def _shrink(graph: GraphWriter, image: str, camera: Camera, width_px: int, height_px: int, times: int) -> str:
+    """Frames that are a whole number of times as large: no gathers, and the channels sorted by the way.
+
+    A pixel of the canvas is then the middle pixel of its block, or the mean of the middle four, rounded half up. The
+    mean is a product of the block's values with a constant matrix, 2 ms for 1280x720 on one core, where gathers that
+    do for any scale take 9.
+    """
+    batch = camera.batch
+    first, second = (times - 1) // 2, times // 2
+    rows = graph.reshape(image, [batch * height_px, times, width_px * times * 3])
+    middle = [graph.op("Gather", rows, graph.constant(row, np.int64), axis=1) for row in sorted({first, second})]
+    values = [graph.to_float(graph.reshape(row, [batch * height_px * width_px, times * 3])) for row in middle]
+    summed = graph.op("Add", *values) if len(values) > 1 else values[0]
+    weights = np.zeros((3, times * 3), np.float32)
+    for network_channel, frame_channel in enumerate(camera.channels):
+        for column in (first, second):
+            weights[network_channel, column * 3 + frame_channel] += 0.5 / len(values)
+    half_up = graph.constant(0.5 if len(values) > 1 else 0.0, np.float32)
+    mean = graph.op("Gemm", graph.constant(weights, np.float32), summed, half_up, transB=1)
+    if len(values) > 1:
+        mean = graph.op("Floor", mean)
+    if batch == 1:
+        return graph.reshape(mean, [1, 3, height_px, width_px])
+    return graph.op("Transpose", graph.reshape(mean, [3, batch, height_px, width_px]), perm=[1, 0, 2, 3])
+
+
+def _channels_first(graph: GraphWriter, canvas: str, camera: Camera, width_px: int, height_px: int) -> str:
+    """(B, height, width * 3) to (B, 3, height, width), red first."""
+    canvas = graph.reshape(canvas, [camera.batch, height_px, width_px, 3])
+    tensor = graph.op("Transpose", canvas, perm=[0, 3, 1, 2])
+    if camera.channels == (0, 1, 2):
+        return tensor
+    return graph.op("Gather", tensor, graph.constant(camera.channels, np.int64), axis=1)
 
 
 class _Axis:
@@ -117,18 +195,27 @@ class _Axis:
         self.first, self.second = (graph.op("Min", graph.op("Max", index, zero), last) for index in (first, second))
 
 
+def _blend(graph: GraphWriter, image: str, rows: _Axis, columns: _Axis, width_px: int, height_px: int) -> str:
+    """(B, H, W, 3) bytes to (B, height_px, width_px * 3) whole numbers from 0 to 255, float32."""
+    row_pair = [graph.op("Gather", image, index, axis=1) for index in (rows.first, rows.second)]
+    row_values = [_blend_columns(graph, row, columns, width_px, height_px) for row in row_pair]
+    return _blend_rows(graph, row_values, rows, height_px)
+
+
 def _per_value(graph: GraphWriter, columns: str, width_px: int) -> str:
     """Repeat (width_px,) for red, green and blue, (1, width_px * 3): broadcasting an axis of 3 is ten times slower."""
     repeated = graph.op("Expand", graph.reshape(columns, [width_px, 1]), graph.constant([width_px, 3], np.int64))
     return graph.reshape(repeated, [1, width_px * 3])
 
 
-def _blend_columns(graph: GraphWriter, rows: str, columns: _Axis, width_px: int) -> str:
-    """(canvas rows, W, 3) bytes to (canvas rows, canvas columns * 3), in 128ths of a byte, rounded down."""
+def _blend_columns(graph: GraphWriter, rows: str, columns: _Axis, width_px: int, height_px: int) -> str:
+    """(B, height_px, W, 3) bytes to (B, height_px, width_px * 3), in 128ths of a byte, rounded down."""
     left, right = (
         graph.op(
             "Mul",
-            graph.to_float(graph.reshape(graph.op("Gather", rows, index, axis=1), [-1, width_px * 3])),
+            graph.to_float(
+                graph.reshape(graph.op("Gather", rows, index, axis=2), [-1, height_px, width_px * 3])
+            ),
             _per_value(graph, weight, width_px),
         )
         for index, weight in ((columns.first, columns.first_weight), (columns.second, columns.second_weight))
@@ -137,7 +224,7 @@ def _blend_columns(graph: GraphWriter, rows: str, columns: _Axis, width_px: int)
 
 
 def _blend_rows(graph: GraphWriter, pair: list[str], rows: _Axis, height_px: int) -> str:
-    """Two (canvas rows, values) arrays to whole numbers from 0 to 255."""
+    """Two (B, canvas rows, values) arrays to whole numbers from 0 to 255."""
     share = graph.constant(1 / 65536, np.float32)
     upper, lower = (
         graph.op("Floor", graph.op("Mul", values, graph.op("Mul", graph.reshape(weight, [height_px, 1]), share)))

@@ -12,6 +12,25 @@ from tl_detection.export.network import trace
 from tl_detection.export.postprocess import Candidates, write_suppression
 
 
+class YoloScores(nn.Module):
+    """A network, its boxes as corners and a score per class: the form that both kinds of heads share."""
+
+    def __init__(self, detector: yolo.YoloDetector):
+        super().__init__()
+        self.network = yolo.RawPrediction(detector.module)
+        self.end_to_end = detector.end_to_end
+        self.n_classes = len(detector.label_space)
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(B, 3, H, W) in [0, 1] to (B, A, 4) xyxy in network pixels and (B, A, C) scores."""
+        raw = self.network(images)
+        if self.end_to_end:
+            classes = torch.arange(self.n_classes, dtype=raw.dtype)
+            return raw[..., :4], torch.where(raw[..., 5:] == classes, raw[..., 4:5], 0)
+        centre, half = raw[:, :2].mT, raw[:, 2:4].mT / 2
+        return torch.cat([centre - half, centre + half], dim=2), raw[:, 4:].mT
+
+
 class YoloCandidates(nn.Module):
     """A network and the choice of its best candidates.
 
@@ -24,43 +43,63 @@ class YoloCandidates(nn.Module):
         self.network = yolo.RawPrediction(detector.module)
         self.end_to_end = detector.end_to_end
 
-    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """(1, 3, H, W) in [0, 1] to (N, 4) xyxy, (N,) score, (N,) class id."""
-        raw = self.network(images)[0]
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """(B, 3, H, W) in [0, 1] to (B, N, 4) xyxy, (B, N) score, (B, N) class id, and (B,) a sum of what it gave.
+
+        The sum is finite if every number is.
+        """
+        raw = self.network(images)
+        total = raw.flatten(1).sum(1)
         if self.end_to_end:
-            return raw[:, :4], raw[:, 4], raw[:, 5].to(torch.int64)
-        scores = raw[4:].T
-        n_classes = scores.shape[1]
-        best = min(yolo.MAX_CANDIDATES, scores.numel())
-        score, position = scores.flatten().topk(best)
-        cxcywh = raw[:4].T[position // n_classes]
-        centre, half = cxcywh[:, :2], cxcywh[:, 2:] / 2
-        return torch.cat([centre - half, centre + half], dim=1), score, position % n_classes
+            return raw[..., :4], raw[..., 4], raw[..., 5].to(torch.int64), total
+        n_classes = raw.shape[1] - 4
+        scores = raw[:, 4:].mT.flatten(1)
+        score, position = scores.topk(min(yolo.MAX_CANDIDATES, scores.shape[1]))
+        point = (position // n_classes)[..., None].expand(-1, -1, 4)
+        cxcywh = raw[:, :4].mT.gather(1, point)
+        centre, half = cxcywh[..., :2], cxcywh[..., 2:] / 2
+        return torch.cat([centre - half, centre + half], dim=2), score, position % n_classes, total
 
 
-def write_yolo(graph: GraphWriter, tensor: str, detector: yolo.YoloDetector) -> Candidates:
+def write_yolo(graph: GraphWriter, tensor: str, detector: yolo.YoloDetector, batch: int) -> list[Candidates]:
     """Write a YOLO with its suppression.
 
     Args:
         graph: Written to.
-        tensor: Name of the (1, 3, H, W) float32 RGB input in [0, 1].
+        tensor: Name of the (B, 3, H, W) float32 RGB input in [0, 1].
         detector: On the CPU, in eval mode.
+        batch: B.
 
     Returns:
-        `detector.max_detections` boxes in network pixels.
+        For each frame `detector.max_detections` boxes in network pixels.
     """
-    example = torch.zeros(1, 3, detector.height_px, detector.width_px)
+    example = torch.zeros(batch, 3, detector.height_px, detector.width_px)
     module = YoloCandidates(detector)
     with torch.no_grad():
         module(example)  # the head lays its grid of points at the first call; from then on it is a constant
-    model = trace(module, [example], ["xyxy", "score", "class_id"])
-    xyxy, score, class_id = graph.inline(model, "network", [tensor])
+    model = trace(module, [example], ["xyxy", "score", "class_id", "total"])
+    outputs = graph.inline(model, "network", [tensor])
     groups = detector.label_space.groups
-    return write_suppression(
-        graph,
-        Candidates(xyxy=xyxy, score=score, class_id=class_id),
-        groups=groups,
-        limits=overlap_limits(groups, yolo.TWIN_IOU if detector.end_to_end else yolo.NMS_IOU),
-        score_threshold=yolo.SCORE_THRESHOLD,
-        n_kept=detector.max_detections,
-    )
+    found = []
+    for frame in range(batch):
+        xyxy, score, class_id, total = (graph.row(value, frame) for value in outputs)
+        kept = write_suppression(
+            graph,
+            Candidates(xyxy=xyxy, score=score, class_id=class_id, total=total),
+            groups=groups,
+            limits=overlap_limits(groups, yolo.TWIN_IOU if detector.end_to_end else yolo.NMS_IOU),
+            score_threshold=yolo.SCORE_THRESHOLD,
+            n_kept=detector.max_detections,
+        )
+        found.append(kept)
+    return found
+
+
+def write_raw_yolo(graph: GraphWriter, tensor: str, detector: yolo.YoloDetector, batch: int) -> tuple[str, str]:
+    """Write a YOLO alone: names of its (B, A, 4) xyxy in network pixels and (B, A, C) scores."""
+    example = torch.zeros(batch, 3, detector.height_px, detector.width_px)
+    module = YoloScores(detector)
+    with torch.no_grad():
+        module(example)
+    boxes, scores = graph.inline(trace(module, [example], ["boxes", "scores"]), "network", [tensor])
+    return boxes, scores
