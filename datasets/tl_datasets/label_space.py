@@ -305,6 +305,14 @@ class LabelSpace(BaseModel):
         )
 
     @cached_property
+    def pictograms(self) -> tuple[Pictogram | None, ...]:
+        """The pictogram of each class where its rule allows exactly one, else None."""
+        return tuple(
+            rule.pictogram[0] if rule.pictogram is not None and len(rule.pictogram) == 1 else None
+            for rule in self.classes.values()
+        )
+
+    @cached_property
     def lights(self) -> tuple[bool, ...]:
         """For each class, whether signal heads are among its boxes."""
         return tuple(TRAFFIC_LIGHT in rule.category for rule in self.classes.values())

@@ -216,18 +216,39 @@ def _add_export(commands) -> None:
     parser = add_command(
         commands,
         "export",
-        "write one ONNX file and prove that it detects what the checkpoint detects",
-        "tl export runs/dtld_yolo/TIME --out lights.onnx",
+        "write one ONNX file and prove that it detects, and scores, as the checkpoint does",
+        "tl export runs/dtld_yolo/TIME --thresholds scores/thresholds.yaml --frame-size 1280x720 --out lights.onnx",
     )
     parser.add_argument("model", type=Path, help="run folder or .pt")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE.onnx")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE.onnx", help="FILE.onnx.sha256 lies beside it")
     parser.add_argument(
-        "--catalog", type=Path, help="frames for the comparison (default: the run's own validation frames)"
+        "--frame-size",
+        metavar="WxH",
+        help="frames that the file takes, such as 1280x720, or any (default: the one size of the frames compared on)",
     )
+    parser.add_argument(
+        "--colors", default="RGB", choices=("RGB", "BGR"), help="order of a pixel's bytes in these frames (default RGB)"
+    )
+    parser.add_argument("--batch", type=int, default=1, metavar="N", help="frames at once (default 1)")
+    parser.add_argument("--raw", action="store_true", help="the network alone, for a runtime that does the rest itself")
+    parser.add_argument(
+        "--thresholds", type=Path, metavar="FILE", help="lowest score of each class, of tl evaluate; put into the file"
+    )
+    parser.add_argument(
+        "--catalog", type=Path, help="frames to compare and to score on (default: the run's own validation frames)"
+    )
+    parser.add_argument("--where", metavar="FILTER", help="which of the catalog's frames, such as 'split == \"val\"'")
+    parser.add_argument("--no-catalog", action="store_true", help="compare on drawn frames alone")
     parser.add_argument("--frames", type=int, default=16, help="number of real frames to compare (default 16)")
+    parser.add_argument("--by", metavar="COLUMNS", help="slices of the evaluation (default: those of the run)")
     parser.add_argument(
-        "--thresholds", type=Path, metavar="FILE", help="operating score of each class, of tl evaluate, for its runtime"
+        "--max-drop",
+        type=float,
+        default=0.005,
+        metavar="AP50",
+        help="what a slice may lose in the file (default 0.005)",
     )
+    parser.add_argument("--no-evaluation", action="store_true", help="compare frames, and do not score")
     parser.add_argument("--force", action="store_true", help="replace an existing file")
 
 

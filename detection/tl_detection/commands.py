@@ -143,22 +143,38 @@ def run_lint(options: argparse.Namespace) -> int:
 
 def run_export(options: argparse.Namespace) -> int:
     """`tl export`."""
+    from contextlib import ExitStack
+
+    from tl_datasets.catalog import CONDITIONS
+    from tl_detection.evaluation.conditions import check_columns
+    from tl_detection.export.camera import parse_frame_size
     from tl_detection.export.export import export
 
     weights = options.model / "weights" / "best.pt" if options.model.is_dir() else options.model
-    catalog, where = options.catalog, None
-    if catalog is None and options.frames > 0:
-        catalog, where = _frames_of_run(weights)
-    with progress("compare") as show:
+    size = None if options.frame_size is None else parse_frame_size(options.frame_size) or "any"
+    by = None if options.by is None else [word.strip() for word in options.by.split(",") if word.strip()]
+    check_columns(by or [])
+    catalog, where = options.catalog, options.where
+    if catalog is None and not options.no_catalog:
+        catalog, own, run_by = _frames_of_run(weights)
+        where, by = where or own, by or run_by
+    with ExitStack() as bars:
         report = export(
             weights,
             options.out,
             catalog=catalog,
             where=where,
             n_frames=options.frames,
+            frame_size=size,
+            color_order=options.colors,
+            batch=options.batch,
+            raw=options.raw,
             thresholds=options.thresholds,
+            by=by or CONDITIONS,
+            max_drop=options.max_drop,
+            evaluate=not options.no_evaluation,
             overwrite=options.force,
-            progress=show,
+            progress=lambda word: bars.enter_context(progress(word)),
         )
     for line in report.lines():
         print(line)
@@ -196,12 +212,12 @@ def run_detect(options: argparse.Namespace) -> int:
     return 1 if summary.faults else 0
 
 
-def _frames_of_run(weights: Path) -> tuple[Path, str]:
-    """The catalog that a checkpoint was trained on, and which of its frames scored it."""
+def _frames_of_run(weights: Path) -> tuple[Path, str, list[str]]:
+    """The catalog that a checkpoint was trained on, which of its frames scored it, and by which columns."""
     from tl_datasets.errors import DataError
     from tl_detection.config import load_run_config
 
-    remedy = "give frames to compare on with --catalog DIR, or compare on drawn frames alone with --frames 0"
+    remedy = "give frames to compare on with --catalog DIR, or compare on drawn frames alone with --no-catalog"
     folder = weights.resolve().parent
     config_path = folder.parent / "config.yaml"
     if not weights.is_file():
@@ -211,4 +227,4 @@ def _frames_of_run(weights: Path) -> tuple[Path, str]:
     config = load_run_config(config_path)
     if not config.data.catalog.is_dir():
         raise DataError(f"{config.data.catalog}: the catalog of the run is not there, seen from {Path.cwd()}; {remedy}")
-    return config.data.catalog, config.data.val
+    return config.data.catalog, config.data.val, list(config.evaluate.by)

@@ -94,7 +94,10 @@ def run_demo(out: Path | None = None, *, seed: int = 0, overrides: Sequence[str]
 
     _say(start, "4/6 exporting to ONNX and comparing with the checkpoint")
     onnx_file = out / "lights.onnx"
-    for line in export(run.best, onnx_file, catalog=out / "catalog", where='split == "test"', n_frames=8).lines():
+    exported = export(
+        run.best, onnx_file, catalog=out / "catalog", where='split == "test"', n_frames=8, by=config.evaluate.by
+    )
+    for line in exported.lines():
         logger.info("%s", line)
 
     _say(start, "5/6 scoring the ONNX file on held-out scenes")

@@ -1,8 +1,9 @@
 """The exceptions of the runtime; each message is one line that says where, what was found, and the remedy.
 
-TlRuntimeError(Exception)     every error that the runtime raises on purpose
+TlRuntimeError              every error that the runtime raises on purpose
 +-- ModelError              a file that is missing, damaged, foreign, of another contract, or not the one expected
-+-- NoResultError                the boxes of a frame that gave none were asked for
++-- BrokenOutputError       a file that gave what no detector gives, such as numbers that are not finite
++-- NoResultError           the lights of a frame that gave no result were asked for
 """
 
 from __future__ import annotations
@@ -20,5 +21,9 @@ class ModelError(TlRuntimeError):
     """A file that cannot be run: missing, damaged, foreign, of another contract, or with another checksum."""
 
 
+class BrokenOutputError(TlRuntimeError):
+    """A file that gave what no detector gives."""
+
+
 class NoResultError(TlRuntimeError):
-    """A frame gave no boxes, and its boxes were asked for."""
+    """A frame gave no result, and its lights were asked for."""

@@ -228,10 +228,8 @@ def write_faster_rcnn(graph: GraphWriter, tensor: str, detector: FasterRcnnDetec
     return results
 
 
-def write_raw_faster_rcnn(
-    graph: GraphWriter, tensor: str, detector: FasterRcnnDetector, batch: int
-) -> tuple[str, str]:
-    """Write a Faster R-CNN without its last suppression: names of (B, A, 4) xyxy in network pixels and (B, A, C) scores.
+def write_raw_faster_rcnn(graph: GraphWriter, tensor: str, detector: FasterRcnnDetector, batch: int) -> tuple[str, str]:
+    """Write a Faster R-CNN without its last suppression: names of (B, A, 4) xyxy, network pixels, and (B, A, C) scores.
 
     Each proposal has a box of its own for each class, so that A is proposals times classes; a box has a score for its
     class alone, the others are 0.

@@ -44,6 +44,11 @@ class GraphWriter:
             self._known[self.constants[key].name] = array
         return self.constants[key].name
 
+    def used_constants(self) -> list[onnx.TensorProto]:
+        """The constants that a node reads; others were steps on the way to these."""
+        read = {value for node in self.nodes for value in node.input}
+        return [tensor for tensor in self.constants.values() if tensor.name in read]
+
     def known(self, value: str) -> NDArray[Any] | None:
         """The numbers of a value that hang on no input; None where they do."""
         return self._known.get(value)
@@ -66,9 +71,10 @@ class GraphWriter:
         """What a node of constants gives."""
         read = sorted(set(node.input))
         graph = helper.make_graph(
-            [node], "constants", [onnx.ValueInfoProto(name=name) for name in read], [
-                onnx.ValueInfoProto(name=name) for name in node.output
-            ],
+            [node],
+            "constants",
+            [onnx.ValueInfoProto(name=name) for name in read],
+            [onnx.ValueInfoProto(name=name) for name in node.output],
         )
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)])
         values = ReferenceEvaluator(model).run(None, {name: self._known[name] for name in read})

@@ -213,9 +213,7 @@ def _blend_columns(graph: GraphWriter, rows: str, columns: _Axis, width_px: int,
     left, right = (
         graph.op(
             "Mul",
-            graph.to_float(
-                graph.reshape(graph.op("Gather", rows, index, axis=2), [-1, height_px, width_px * 3])
-            ),
+            graph.to_float(graph.reshape(graph.op("Gather", rows, index, axis=2), [-1, height_px, width_px * 3])),
             _per_value(graph, weight, width_px),
         )
         for index, weight in ((columns.first, columns.first_weight), (columns.second, columns.second_weight))
