@@ -5,78 +5,33 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
 
-from tl_datasets.errors import UsageError, WeightsError
+from tl_datasets.errors import ImageError, UsageError, WeightsError
 from tl_datasets.images import write_rgb
 from tl_detection.cli import main
 from tl_detection.detectors.load import load_detector
 from tl_detection.detectors.onnx import OnnxDetector
-from tl_detection.export.graph import IR_VERSION, OPSET, GraphWriter
-from tl_detection.export.postprocess import Candidates, write_outputs
-from tl_detection.export.preprocess import write_preprocess
-from tl_runtime.errors import ModelError
-from tl_runtime.session import Runtime
+from tl_runtime.checksum import hash_file_of
+from tl_runtime.session import Session
 
-LABEL_SPACE = {"classes": {"red": {"state": ["red"]}, "light": {}}}
-METADATA = {
-    "contract": 1,
-    "classes": [{"name": "red", "state": "red"}, {"name": "light", "state": None}],
-    "label_space": LABEL_SPACE,
-    "color_order": "RGB",
-    "checkpoint_fingerprint": "abc",
-    "run": "r",
-}
+FRAME = np.full((32, 64, 3), 255, np.uint8)
+FRAME[31, 0] = 0
 
 
-def fixed_model(metadata: dict[str, str]) -> onnx.ModelProto:
-    """A file of the contract whose network always sees the same two boxes, in a 64 x 32 input."""
-    graph = GraphWriter("t")
-    _, placement = write_preprocess(graph, "image", 64, 32)
-    boxes = graph.constant([[8, 4, 16, 12], [32, 8, 40, 24], [0, 0, 0, 0]], np.float32)
-    found = Candidates(
-        xyxy=boxes, score=graph.constant([0.4, 0.9, -1], np.float32), class_id=graph.constant([1, 0, -1], np.int64)
-    )
-    for name, value in write_outputs(graph, found, placement, 3).items():
-        graph.rename(value, name)
-    model = helper.make_model(
-        helper.make_graph(
-            graph.nodes,
-            "t",
-            [helper.make_tensor_value_info("image", TensorProto.UINT8, [1, "h", "w", 3])],
-            [
-                helper.make_tensor_value_info("num_detections", TensorProto.INT32, [1, 1]),
-                helper.make_tensor_value_info("detection_boxes", TensorProto.FLOAT, [1, 3, 4]),
-                helper.make_tensor_value_info("detection_scores", TensorProto.FLOAT, [1, 3]),
-                helper.make_tensor_value_info("detection_classes", TensorProto.INT32, [1, 3]),
-            ],
-            list(graph.constants.values()),
-        ),
-        opset_imports=[helper.make_opsetid("", OPSET)],
-        ir_version=IR_VERSION,
-    )
-    helper.set_model_props(model, metadata)
-    return model
-
-
-def save(path: Path, model: onnx.ModelProto) -> Path:
-    path.write_bytes(model.SerializeToString())
-    return path
-
-
-@pytest.fixture(scope="module")
-def model_path(tmp_path_factory) -> Path:
-    return save(tmp_path_factory.mktemp("model") / "fixed.onnx", fixed_model({"tl": json.dumps(METADATA)}))
+@pytest.fixture
+def model_path(vehicle_file) -> Path:
+    return vehicle_file()
 
 
 def test_boxes_come_back_in_the_pixels_of_each_frame(model_path):
     detector = OnnxDetector(model_path, threads=1)
-    frames = [np.zeros((32, 64, 3), np.uint8), np.zeros((64, 128, 3), np.uint8), np.zeros((32, 32, 3), np.uint8)]
+    frames = [FRAME, np.kron(FRAME, np.ones((2, 2, 1), np.uint8)), FRAME[:, :32]]
     same, double, square = detector.detect(frames)
     assert same.xyxy.tolist() == [[32, 8, 40, 24], [8, 4, 16, 12]]
     assert double.xyxy.tolist() == [[64, 16, 80, 48], [16, 8, 32, 24]]
@@ -90,14 +45,17 @@ def test_detector_knows_its_classes_and_origin(model_path):
     detector = OnnxDetector(model_path)
     assert detector.label_space.names == ("red", "light")
     assert [str(state) for state in detector.label_space.states] == ["red", "None"]
-    assert detector.runtime.states == ("red", None)
+    assert [(item.state, item.pictogram) for item in detector.session.contract.classes] == [
+        ("red", None),
+        (None, "circle"),
+    ]
     assert detector.description["checkpoint_fingerprint"] == "abc"
     assert isinstance(load_detector(model_path), OnnxDetector)
 
 
 def test_a_view_and_a_reversed_frame_are_taken(model_path):
     frame = np.zeros((64, 256, 3), np.uint8)[:, ::2, ::-1]
-    assert len(Runtime(model_path).detect(frame)[0]) == 2
+    assert len(OnnxDetector(model_path).detect([frame])[0]) == 2
 
 
 @pytest.mark.parametrize(
@@ -114,61 +72,116 @@ def test_a_view_and_a_reversed_frame_are_taken(model_path):
 )
 def test_what_is_no_frame_is_refused(model_path, frame):
     with pytest.raises(ValueError, match="expected"):
-        Runtime(model_path).detect(frame)
+        OnnxDetector(model_path).detect([frame])
 
 
-def without(key: str) -> str:
-    return json.dumps({name: value for name, value in METADATA.items() if name != key})
+def without(key: str) -> Callable[[dict], dict[str, str]]:
+    return lambda data: {"tl": json.dumps({name: value for name, value in data.items() if name != key})}
+
+
+def changed(**values: object) -> Callable[[dict], dict[str, str]]:
+    return lambda data: {"tl": json.dumps(data | values)}
 
 
 BAD_METADATA = {
-    "none": ({}, "without tl's metadata"),
-    "of another program": ({"names": "{0: 'red'}", "stride": "32"}, "without tl's metadata"),
-    "cut off": ({"tl": json.dumps(METADATA)[:40]}, "damaged"),
-    "no object": ({"tl": "[]"}, "damaged"),
-    "no contract": ({"tl": without("contract")}, "damaged"),
-    "no classes": ({"tl": without("classes")}, "damaged"),
-    "empty classes": ({"tl": json.dumps(METADATA | {"classes": []})}, "no classes"),
-    "other contract": ({"tl": json.dumps(METADATA | {"contract": 99})}, "contract version 99, expected 1"),
-    "other colours": ({"tl": json.dumps(METADATA | {"color_order": "BGR"})}, "another order of colours than RGB"),
-    "no label space": ({"tl": without("label_space")}, "label space"),
-    "broken label space": ({"tl": json.dumps(METADATA | {"label_space": {"clases": 1}})}, "label space"),
-    "other classes": (
-        {"tl": json.dumps(METADATA | {"label_space": {"classes": {"light": {}, "red": {}}}})},
-        "its label space has",
-    ),
+    "none": (lambda data: {}, "without tl's metadata"),
+    "of another program": (lambda data: {"names": "{0: 'red'}", "stride": "32"}, "without tl's metadata"),
+    "cut off": (lambda data: {"tl": json.dumps(data)[:40]}, "damaged"),
+    "no object": (lambda data: {"tl": "[]"}, "damaged"),
+    "nested without end": (lambda data: {"tl": "[" * 100_000}, "damaged"),
+    "no contract": (without("contract"), "damaged"),
+    "no classes": (without("classes"), "'classes' is missing"),
+    "classes of another kind": (changed(classes="red"), "classes: expected a list"),
+    "empty classes": (changed(classes=[]), "classes: expected one or more"),
+    "other contract": (changed(contract=99), "contract version 99, expected 2"),
+    "the first contract": (changed(contract=1), "contract version 1, expected 2"),
+    "other colours": (changed(color_order="GBR"), "color_order: 'GBR', expected RGB or BGR"),
+    "no frame": (without("frame"), "'frame' is missing"),
+    "half a frame": (changed(frame={"width_px": 64, "height_px": None, "batch": 1}), "height_px: None"),
+    "no batch": (changed(frame={"width_px": None, "height_px": None, "batch": 0}), "batch: 0"),
+    "a network without size": (changed(input={"width_px": True, "height_px": 32}), "width_px: True"),
+    "a score of a word": (changed(operating_scores={"red": 0.5, "light": "high"}), "light: 'high'"),
+    "a score beyond 1": (changed(operating_scores={"red": 0.5, "light": 2}), "light: 2, expected a number from 0"),
+    "a score too few": (changed(operating_scores={"red": 0.5}), "operating_scores: expected one score for each"),
+    "a raw file": (changed(variant="raw"), "holds the network alone"),
+    "no label space": (without("label_space"), "label space"),
+    "broken label space": (changed(label_space={"clases": 1}), "label space"),
+    "other classes": (changed(label_space={"classes": {"light": {}, "red": {}}}), "its label space has"),
 }
 
 
-@pytest.mark.parametrize(("metadata", "message"), BAD_METADATA.values(), ids=BAD_METADATA.keys())
-def test_a_foreign_file_is_refused_in_one_line(metadata, message, tmp_path):
-    path = save(tmp_path / "foreign.onnx", fixed_model(metadata))
+@pytest.mark.parametrize(("damage", "message"), BAD_METADATA.values(), ids=BAD_METADATA.keys())
+def test_a_foreign_file_is_refused_in_one_line(damage, message, vehicle_file, file_metadata):
+    path = vehicle_file(entries=damage(file_metadata))
     with pytest.raises(WeightsError, match=message) as caught:
         OnnxDetector(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
-    assert "tl export" in str(caught.value)
+    assert "export" in str(caught.value)
 
 
-def test_other_inputs_are_refused(tmp_path):
-    model = fixed_model({"tl": json.dumps(METADATA)})
-    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+def rename_input(model: onnx.ModelProto) -> None:
     for node in model.graph.node:
         node.input[:] = ["frame" if name == "image" else name for name in node.input]
     model.graph.input[0].name = "frame"
-    with pytest.raises(WeightsError, match="expected one uint8"):
-        OnnxDetector(save(tmp_path / "other.onnx", model))
 
 
-def test_an_input_of_one_size_is_refused(tmp_path):
-    model = fixed_model({"tl": json.dumps(METADATA)})
+def fix_height(model: onnx.ModelProto) -> None:
     model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 32
-    with pytest.raises(WeightsError, match="of any height and width"):
-        OnnxDetector(save(tmp_path / "fixed_height.onnx", model))
+
+
+def hide_thresholds(model: onnx.ModelProto) -> None:
+    del model.graph.input[1]
+
+
+@pytest.mark.parametrize("change", [rename_input, fix_height, hide_thresholds])
+def test_inputs_that_the_metadata_do_not_tell_are_refused(change, vehicle_file):
+    with pytest.raises(WeightsError, match="expected one uint8"):
+        OnnxDetector(vehicle_file(change=change))
+
+
+def test_a_file_for_one_size_refuses_others(vehicle_file):
+    detector = OnnxDetector(vehicle_file(frame_size=(64, 32)))
+    assert len(detector.detect([FRAME])[0]) == 2
+    with pytest.raises(ImageError, match=r"takes frames of 64x32 px, got an array of shape \(64, 32, 3\)"):
+        detector.detect([FRAME.transpose(1, 0, 2)])
+
+
+def test_a_file_for_bgr_sees_the_same_in_rgb_frames(vehicle_file):
+    frame = FRAME.copy()
+    frame[..., 1:] = 0
+    for order in ("RGB", "BGR"):
+        assert OnnxDetector(vehicle_file(color_order=order)).detect([frame])[0].score[0] == pytest.approx(0.9)
+        assert OnnxDetector(vehicle_file(color_order=order)).detect([frame[..., ::-1]])[0].score[0] < 0.5
+
+
+def test_a_batch_is_filled_up(vehicle_file):
+    detector = OnnxDetector(vehicle_file(batch=2))
+    dim = FRAME // 2
+    for frames in ([FRAME, dim, FRAME], [dim], [FRAME, np.kron(dim, np.ones((2, 2, 1), np.uint8))]):
+        found = detector.detect(frames)
+        assert [len(item) for item in found] == [2] * len(frames)
+        assert [item.score[0] > 0.5 for item in found] == [frame.max() == 255 for frame in frames]
+
+
+def test_a_changed_file_is_refused(vehicle_file):
+    path = vehicle_file()
+    proven = path.read_bytes()
+    path.write_bytes(proven + b"\x00")
+    with pytest.raises(WeightsError, match="not the proven file"):
+        OnnxDetector(path)
+    path.write_bytes(proven)
+    hash_file_of(path).unlink()
+    OnnxDetector(path)  # an evaluation takes what it is given
+
+
+def test_numbers_that_are_not_finite_are_an_error(model_path):
+    with pytest.raises(WeightsError, match="not finite"):
+        OnnxDetector(model_path).detect([np.full((32, 64, 3), 255, np.uint8)])
 
 
 def test_a_provider_may_be_one_name(model_path):
-    assert Runtime(model_path, providers="CPUExecutionProvider").providers == ("CPUExecutionProvider",)
+    assert Session(model_path, providers="CPUExecutionProvider").providers == ("CPUExecutionProvider",)
 
 
 def test_another_device_is_refused(model_path):
@@ -213,11 +226,13 @@ class Refuse:
 
 sys.meta_path.insert(0, Refuse())
 import numpy as np
-from tl_runtime.session import Runtime
+from tl_runtime import Detector
 
-runtime = Runtime(sys.argv[1], threads=1)
-xyxy, score, class_id = runtime.detect(np.zeros((64, 128, 3), np.uint8))
-print([runtime.names[i] for i in class_id], xyxy.tolist())
+lights = Detector(sys.argv[1], threads=1)
+frame = np.zeros((64, 128, 3), np.uint8)
+frame[8:] = 200
+result = lights.detect(frame)
+print([lights.classes[i].name for i in result.labels], result.xyxy.tolist())
 foreign = {name.partition(".")[0] for name in sys.modules} & {
     "torch", "torchvision", "ultralytics", "cv2", "polars", "pydantic", "onnx", "yaml", "PIL"
 }
@@ -235,12 +250,6 @@ def test_runtime_imports_numpy_and_onnxruntime_only(model_path):
 
 
 @pytest.fixture
-def fixed_model_path(tmp_path):
-    """The file of `fixed_model` with further metadata."""
-    return lambda more: save(tmp_path / "fixed.onnx", fixed_model({"tl": json.dumps(METADATA | more)}))
-
-
-@pytest.fixture
 def file_of(tmp_path):
     """A thresholds file with a text."""
 
@@ -253,7 +262,7 @@ def file_of(tmp_path):
 
 @pytest.fixture
 def frame_path(tmp_path) -> Path:
-    write_rgb(tmp_path / "frame.png", np.zeros((32, 64, 3), np.uint8))
+    write_rgb(tmp_path / "frame.png", FRAME)
     return tmp_path / "frame.png"
 
 
@@ -263,8 +272,8 @@ def detected(out: Path) -> tuple[list[tuple[str, float]], dict[str, float]]:
     return found, document["score_thresholds"]
 
 
-def test_detect_uses_the_scores_of_a_file(fixed_model_path, frame_path, file_of, tmp_path):
-    model = str(fixed_model_path({}))  # always a red at 0.9 and a light at 0.4
+def test_detect_uses_the_scores_of_a_file(vehicle_file, frame_path, file_of, tmp_path):
+    model = str(vehicle_file())  # always a red at 0.9 and a light at 0.4
     path = file_of("thresholds_version: 1\nclasses: {red: {score: 0.95}, light: {score: 0.4}}\n")
     arguments = ["detect", model, str(frame_path), "--thresholds", str(path), "--out", str(tmp_path / "a")]
     assert main(arguments) == 0
@@ -273,8 +282,8 @@ def test_detect_uses_the_scores_of_a_file(fixed_model_path, frame_path, file_of,
     assert detected(tmp_path / "b") == ([("red", 0.9), ("light", 0.4)], {"red": 0.25, "light": 0.25})
 
 
-def test_detect_uses_the_scores_that_an_exported_file_carries(fixed_model_path, frame_path, tmp_path):
-    model = str(fixed_model_path({"operating_scores": {"light": 0.5, "red": 0.5}}))
+def test_detect_uses_the_scores_that_an_exported_file_carries(vehicle_file, frame_path, tmp_path):
+    model = str(vehicle_file(scores={"light": 0.5, "red": 0.5}))
     assert main(["detect", model, str(frame_path), "--out", str(tmp_path / "a")]) == 0
     assert detected(tmp_path / "a")[0] == [("red", 0.9)]
     assert main(["detect", model, str(frame_path), "--score", "0.1", "--out", str(tmp_path / "b")]) == 0
@@ -289,8 +298,8 @@ def test_detect_uses_the_scores_that_an_exported_file_carries(fixed_model_path, 
         ("thresholds_version: 1\nclasses: {red: {score: 7}, light: {score: 1}}\n", 1, "classes.red.score"),
     ],
 )
-def test_detect_refuses_a_bad_file(fixed_model_path, frame_path, file_of, tmp_path, capsys, text, code, message):
-    model, path = str(fixed_model_path({})), file_of(text)
+def test_detect_refuses_a_bad_file(vehicle_file, frame_path, file_of, tmp_path, capsys, text, code, message):
+    model, path = str(vehicle_file()), file_of(text)
     out = tmp_path / "out"
     assert main(["detect", model, str(frame_path), "--thresholds", str(path), "--out", str(out)]) == code
     told = capsys.readouterr().err
@@ -298,26 +307,19 @@ def test_detect_refuses_a_bad_file(fixed_model_path, frame_path, file_of, tmp_pa
     assert not out.exists()
 
 
-def test_detect_takes_one_of_score_and_thresholds(fixed_model_path, frame_path, file_of, capsys):
+def test_detect_takes_one_of_score_and_thresholds(vehicle_file, frame_path, file_of, capsys):
     arguments = ["detect", "m.onnx", str(frame_path), "--out", "x", "--score", "0.5", "--thresholds", "t.yaml"]
     with pytest.raises(SystemExit, match="2"):
         main(arguments)
     assert "not allowed with argument" in capsys.readouterr().err
 
 
-def test_runtime_leaves_out_what_is_below_the_operating_scores(fixed_model_path):
-    frame = np.zeros((32, 64, 3), np.uint8)
-    runtime = Runtime(fixed_model_path({"operating_scores": {"light": 0.5, "red": 0.9}}))
-    assert runtime.operating_scores == (0.9, 0.5)
-    assert [values.tolist() for values in runtime.detect(frame)[1:]] == [pytest.approx([0.9]), [0]]
-    assert len(runtime.detect(frame, low_scores=True)[1]) == 2
-    assert len(OnnxDetector(runtime.path).detect([frame])[0]) == 2, "an evaluation sees every score"
-    assert Runtime(fixed_model_path({})).operating_scores is None
-
-
-@pytest.mark.parametrize(
-    "scores", [[0.5, 0.5], {"red": 0.5}, {"red": 0.5, "light": 2}, {"red": 0.5, "light": "high"}, None]
-)
-def test_damaged_operating_scores_are_refused(fixed_model_path, scores):
-    with pytest.raises(ModelError, match="operating scores in the metadata are not one per class"):
-        Runtime(fixed_model_path({"operating_scores": scores}))
+def test_a_file_leaves_out_what_is_below_its_thresholds(vehicle_file):
+    path = vehicle_file(scores={"light": 0.5, "red": 0.9})
+    detector = OnnxDetector(path)
+    assert detector.operating_scores == (0.9, 0.5)
+    assert [item.threshold for item in detector.session.contract.classes] == [0.9, 0.5]
+    (shown,) = detector.session.run(FRAME[None])
+    assert (shown.scores.tolist(), shown.labels.tolist()) == ([pytest.approx(0.9)], [0]), "0.9 is not below 0.9"
+    assert len(detector.detect([FRAME])[0]) == 2, "an evaluation sees every score"
+    assert OnnxDetector(vehicle_file("none.onnx")).operating_scores is None
