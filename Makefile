@@ -9,12 +9,13 @@ TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxproc
 # No question to the package index when albumentations is imported.
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: help setup demo test test-all check format clean
+.PHONY: help setup demo headers test test-all check format clean
 
 help:
 	@echo "make demo      set up, then the whole road on drawn scenes: train, score per condition, export, detect"
 	@echo "make test      set up, then the tests"
 	@echo "make test-all  the slow ones too"
+	@echo "make headers   fetch what the C++ example of tools/cpp is built with (Debian); its tests skip without"
 	@echo "make check     format, lint and types, as for a pull request"
 	@echo "make format    put the sources into their format"
 
@@ -30,6 +31,9 @@ $(STAMP): pyproject.toml
 
 demo: setup
 	$(BIN)/tl demo
+
+headers: setup
+	@tools/cpp/fetch_onnxruntime.sh build/onnxruntime $(BIN)/python
 
 test: setup
 	$(TESTS)
@@ -47,4 +51,4 @@ format: setup
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build/onnxruntime .pytest_cache .ruff_cache .hypothesis
