@@ -17,7 +17,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from tl_datasets.label_space import LabelSpace
@@ -75,7 +75,7 @@ def model(tmp_path_factory) -> Path:
     save_checkpoint(
         weights, Checkpoint(kind="yolo", model=settings, label_space=space, state=network.state_dict(), meta={})
     )
-    return with_hash(export(weights, folder / "lights.onnx").path)
+    return with_hash(export(weights, folder / "lights.onnx", frame_size="any").path)
 
 
 def with_hash(path: Path) -> Path:
@@ -144,19 +144,23 @@ def test_the_example_finds_what_python_finds(program, model, tmp_path):
     every = assert_same(program, bgr, exchanged, image, detector)
     assert run(program, bgr, frame)[1] != run(program, bgr, exchanged)[1]
 
-    # Operating scores of the file count.
+    # Thresholds inside the file count.
     score = detector.detect([image])[0].score
     least = float(np.sort(score)[len(score) // 2])
-    strict = with_metadata(model, tmp_path / "strict.onnx", operating_scores=dict.fromkeys(CLASSES, least))
+    proto = onnx.load(model)
+    lowest = next(tensor for tensor in proto.graph.initializer if tensor.name == "score_thresholds")
+    lowest.CopyFrom(numpy_helper.from_array(np.full(len(CLASSES), least, np.float32), lowest.name))
+    onnx.save(proto, tmp_path / "strict.onnx")
+    strict = with_hash(tmp_path / "strict.onnx")
     code, out, _ = run(program, strict, frame)
     assert code == 0
     assert len(out.splitlines()) == int((score >= least).sum()) < every
 
 
-def foreign(out: Path, shape: list, entries: dict, box: float = 0.0) -> Path:
+def foreign(out: Path, shape: list, entries: dict, box: float = 0.0, count: int = 1) -> Path:
     """A file that gives one detection without looking, for frames of this shape."""
     values = {
-        "num_detections": (TensorProto.INT32, [1, 1], [1]),
+        "num_detections": (TensorProto.INT32, [1, 1], [count]),
         "detection_boxes": (TensorProto.FLOAT, [1, 1, 4], [box] * 4),
         "detection_scores": (TensorProto.FLOAT, [1, 1], [0.5]),
         "detection_classes": (TensorProto.INT32, [1, 1], [0]),
@@ -194,12 +198,8 @@ def test_the_example_refuses_with_one_line(program, model, tmp_path):
         ("no metadata", foreign(tmp_path / "foreign.onnx", size, {}), good, "without tl's metadata"),
         ("metadata of another kind", foreign(tmp_path / "kind.onnx", size, {"tl": [1]}), good, "damaged"),
         ("another contract", with_metadata(model, tmp_path / "c.onnx", contract=99), good, "contract version 99"),
-        (
-            "no score",
-            with_metadata(model, tmp_path / "o.onnx", operating_scores={"red": 1}),
-            good,
-            "damaged (no 'rouge",
-        ),
+        ("the network alone", with_metadata(model, tmp_path / "r.onnx", variant="raw"), good, "the network alone"),
+        ("not finite", foreign(tmp_path / "i.onnx", size, said, count=-1), good, "numbers that are not finite"),
         ("grey", with_metadata(model, tmp_path / "g.onnx", color_order="GREY"), good, "order of colours 'GREY'"),
         ("no class", with_metadata(model, tmp_path / "n.onnx", classes=[]), good, "damaged (no class)"),
         ("batch of 4", foreign(tmp_path / "b.onnx", [4, *size[1:]], said), good, "takes 4 frames at once"),

@@ -11,12 +11,11 @@
 namespace tl {
 
 // The meaning of inputs, outputs and metadata that this program was written for.
-constexpr int kContractVersion = 1;
+constexpr int kContractVersion = 2;
 
 struct Label {
   std::string name;
   std::string state;  // what the light shows; "-" where the class has no one state
-  float least_score;  // the operating score: from which score on a detection counts
 };
 
 struct Contract {
@@ -34,18 +33,16 @@ inline Contract read_contract(const std::string& metadata, const std::string& pa
       throw BadInput(path + ": contract version " + found + ", expected " + std::to_string(kContractVersion) +
                      "; export it with the tl that this program belongs to");
     }
+    if (data.at("variant").text() != "detector")
+      throw BadInput(path + ": holds the network alone, without letterbox and suppression; export it without --raw");
     const std::string& order = data.at("color_order").text();
     if (order != "RGB" && order != "BGR")
       throw BadInput(path + ": order of colours '" + order + "', expected RGB or BGR");
-    const Json* scores = data.find("operating_scores");
     Contract contract{{}, order == "BGR"};
     for (const Json& entry : data.at("classes").list()) {
       const std::string& name = entry.at("name").text();
       const Json& state = entry.at("state");
-      const double score = scores == nullptr || scores->is_null() ? 0 : scores->at(name).number();
-      if (!(score >= 0 && score <= 1)) throw JsonError("an operating score outside 0 to 1");
-      // Scores are float32: the comparison is made in their type, as in Python's runtime.
-      contract.labels.push_back({name, state.is_null() ? "-" : state.text(), static_cast<float>(score)});
+      contract.labels.push_back({name, state.is_null() ? "-" : state.text()});
     }
     if (contract.labels.empty()) throw JsonError("no class");
     return contract;

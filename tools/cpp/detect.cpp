@@ -197,6 +197,8 @@ class Model {
     const auto* xyxy = static_cast<const float*>(data[1]);
     const auto* scores = static_cast<const float*>(data[2]);
     const auto* classes = static_cast<const std::int32_t*>(data[3]);
+    if (count == -1)  // the contract's word for it; an empty list would look like a road without lights
+      throw BadInput(path_ + ": the network gave numbers that are not finite; a damaged or badly quantised file");
     if (count < 0 || count > rows)
       throw BadInput(path_ + ": reports " + std::to_string(count) + " of " + std::to_string(rows) + " rows");
     const auto n_classes = static_cast<std::int32_t>(contract_.labels.size());
@@ -207,7 +209,6 @@ class Model {
       for (int side = 0; side < 4; ++side) is_sound = is_sound && std::isfinite(xyxy[side]);
       if (!is_sound) throw BadInput(path_ + ": detection " + std::to_string(i) + " is no number or of no known class");
       const Label& label = contract_.labels[static_cast<std::size_t>(classes[i])];
-      if (scores[i] < label.least_score) continue;
       char numbers[160];
       std::snprintf(numbers, sizeof numbers, "\t%.6f\t%.3f\t%.3f\t%.3f\t%.3f\n", static_cast<double>(scores[i]),
                     static_cast<double>(xyxy[0]), static_cast<double>(xyxy[1]), static_cast<double>(xyxy[2]),
