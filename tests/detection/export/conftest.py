@@ -103,7 +103,7 @@ def yolo_checkpoint(lively_yolo, label_space, tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def yolo_export(yolo_checkpoint) -> ExportReport:
     frames = [draw(360, 640, 1), draw(HEIGHT_PX, WIDTH_PX, 2), draw(333, 217, 3)]
-    return export(yolo_checkpoint, yolo_checkpoint.parent / "yolo.onnx", frames=frames)
+    return export(yolo_checkpoint, yolo_checkpoint.parent / "yolo.onnx", frames=frames, frame_size="any")
 
 
 @pytest.fixture(scope="session")

@@ -38,7 +38,7 @@ def suppressed(xyxy, score, class_id, *, groups, limits, threshold=0.1, n_kept=2
     graph = GraphWriter("t")
     kept = write_suppression(
         graph,
-        Candidates(xyxy="xyxy", score="score", class_id="class_id"),
+        Candidates(xyxy="xyxy", score="score", class_id="class_id", total="score"),
         groups=groups,
         limits=limits,
         score_threshold=threshold,
@@ -146,12 +146,19 @@ def test_outputs_are_in_the_frame_and_empty_rows_are_zero():
     graph = GraphWriter("t")
     placement = {"scale": 0.5, "left": 10.0, "top": 20.0, "frame_width": 200.0, "frame_height": 100.0}
     values = PlacementValues(**{name: graph.constant(value, np.float64) for name, value in placement.items()})
-    outputs = write_outputs(graph, Candidates(xyxy="xyxy", score="score", class_id="class_id"), values, 4)
+    found = Candidates(xyxy="xyxy", score="score", class_id="class_id", total="total")
+    outputs = write_outputs(graph, [found], values, 4, "lowest")
     for name, value in outputs.items():
         graph.rename(value, name)
     session = session_of(
         graph,
-        {"xyxy": (TensorProto.FLOAT, [4, 4]), "score": (TensorProto.FLOAT, [4]), "class_id": (TensorProto.INT64, [4])},
+        {
+            "xyxy": (TensorProto.FLOAT, [4, 4]),
+            "score": (TensorProto.FLOAT, [4]),
+            "class_id": (TensorProto.INT64, [4]),
+            "total": (TensorProto.FLOAT, []),
+            "lowest": (TensorProto.FLOAT, [3]),
+        },
         {
             "num_detections": (TensorProto.INT32, [1, 1]),
             "detection_boxes": (TensorProto.FLOAT, [1, 4, 4]),
@@ -160,15 +167,23 @@ def test_outputs_are_in_the_frame_and_empty_rows_are_zero():
         },
     )
     inside, in_padding, over_edge = [20, 30, 40, 40], [0, 0, 9, 60], [105, 65, 130, 90]
-    count, boxes, scores, classes = session.run(
-        None,
-        {
-            "xyxy": np.array([in_padding, inside, over_edge, [0, 0, 0, 0]], np.float32),
-            "score": np.array([0.9, 0.8, 0.7, NOTHING], np.float32),
-            "class_id": np.array([0, 1, 2, -1]),
-        },
-    )
+    inputs = {
+        "xyxy": np.array([in_padding, inside, over_edge, [0, 0, 0, 0]], np.float32),
+        "score": np.array([0.9, 0.8, 0.7, NOTHING], np.float32),
+        "class_id": np.array([0, 1, 2, -1]),
+        "total": np.array(7, np.float32),
+        "lowest": np.zeros(3, np.float32),
+    }
+    count, boxes, scores, classes = session.run(None, inputs)
     assert count.tolist() == [[2]]
     assert boxes[0].tolist() == [[20, 20, 60, 40], [190, 90, 200, 100], [0, 0, 0, 0], [0, 0, 0, 0]]
     np.testing.assert_array_equal(scores[0], np.array([0.8, 0.7, 0, 0], np.float32))
     assert classes[0].tolist() == [1, 2, -1, -1]
+
+    lowest = np.array([0, 0.81, 0.7], np.float32)  # a score that is its threshold stays
+    count, boxes, scores, classes = session.run(None, inputs | {"lowest": lowest})
+    assert (count.tolist(), classes[0].tolist()) == ([[1]], [2, -1, -1, -1])
+    np.testing.assert_array_equal(scores[0], np.array([0.7, 0, 0, 0], np.float32))
+
+    for broken in (np.nan, np.inf, -np.inf):
+        assert session.run(["num_detections"], inputs | {"total": np.array(broken, np.float32)})[0].tolist() == [[-1]]
