@@ -118,6 +118,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_lint(commands)
     evaluation_cli.add_commands(commands)
     _add_export(commands)
+    _add_inspect(commands)
     _add_detect(commands)
     return parser
 
@@ -250,6 +251,17 @@ def _add_export(commands) -> None:
     )
     parser.add_argument("--no-evaluation", action="store_true", help="compare frames, and do not score")
     parser.add_argument("--force", action="store_true", help="replace an existing file")
+
+
+def _add_inspect(commands) -> None:
+    parser = add_command(
+        commands,
+        "inspect",
+        "what an exported file says of itself, and whether it holds to it",
+        "tl inspect lights.onnx",
+    )
+    parser.add_argument("file", type=Path, metavar="FILE.onnx")
+    parser.add_argument("--json", action="store_true", help="everything as JSON")
 
 
 def _add_detect(commands) -> None:

@@ -181,6 +181,20 @@ def run_export(options: argparse.Namespace) -> int:
     return 0
 
 
+def run_inspect(options: argparse.Namespace) -> int:
+    """`tl inspect`."""
+    import json
+
+    from tl_detection.export.inspect import inspect
+
+    found = inspect(options.file)
+    if options.json:
+        print(json.dumps(found.to_dict(), indent=2))
+    else:
+        print("\n".join(found.lines()))
+    return 0
+
+
 def run_detect(options: argparse.Namespace) -> int:
     """`tl detect`."""
     from tl_detection.detect import DEFAULT_SCORE, detect_files

@@ -5,7 +5,7 @@ Parity on a few frames shows that the two compute the same; this shows what a di
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,12 +66,12 @@ class SameScores:
     @property
     def fallen(self) -> list[SliceOnBothSides]:
         """Slices that lost too much, the worst first."""
-        return sorted((item for item in self.slices if item.drop > self.max_drop), key=lambda item: -item.drop)
+        return _worst_first(item for item in self.slices if item.drop > self.max_drop)
 
     def lines(self) -> list[str]:
         """What a person wants to know."""
         overall = self.slices[0]
-        moved = sorted((item for item in self.slices if abs(item.drop) >= _TOLD_FROM), key=lambda item: -item.drop)
+        moved = _worst_first(item for item in self.slices if abs(item.drop) >= _TOLD_FROM)
         lines = [
             f"scored like the checkpoint on {overall.frames} frames with {overall.objects} lights in "
             f"{len(self.slices)} slices: AP50 {_text(overall.before)} -> {_text(overall.after)}, largest "
@@ -160,6 +160,11 @@ def _slice(scores: Scores, sequences: int, intervals: Any, *, is_small: bool) ->
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(float(value), 4)
+
+
+def _worst_first(slices: Iterable[SliceOnBothSides]) -> list[SliceOnBothSides]:
+    """By what they lost; of equal losses all frames come last, which name no condition."""
+    return sorted(slices, key=lambda item: (-item.drop, item.name == "overall"))
 
 
 def _moved(item: SliceOnBothSides) -> str:

@@ -245,7 +245,7 @@ def change_constant(model: onnx.ModelProto, before: float, after: float, dtype: 
 def ignore_thresholds(model: onnx.ModelProto) -> None:
     for node in model.graph.node:
         node.input[:] = ["no_thresholds" if name == "score_thresholds" else name for name in node.input]
-    model.graph.initializer.append(numpy_helper.from_array(np.full(4, 0.8, np.float32), "no_thresholds"))
+    model.graph.initializer.append(numpy_helper.from_array(np.full(4, 0.95, np.float32), "no_thresholds"))
 
 
 FAULTS = {
