@@ -61,11 +61,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGTERM, _end)
 
     from tl_datasets.errors import TlError, UsageError
-    from tl_detection import commands, dataset_commands, evaluation_commands
+    from tl_detection import commands, dataset_commands, detect_commands, evaluation_commands
 
     name = f"run_{options.command}"
     try:
-        run = next(vars(each)[name] for each in (commands, dataset_commands, evaluation_commands) if name in vars(each))
+        files = (commands, dataset_commands, detect_commands, evaluation_commands)
+        run = next(vars(each)[name] for each in files if name in vars(each))
         return run(options)
     except UsageError as error:
         print(f"tl {options.command}: {error}", file=sys.stderr)
@@ -268,18 +269,43 @@ def _add_detect(commands) -> None:
     parser = add_command(
         commands,
         "detect",
-        "detect in images, folders or videos; draw and write JSON",
-        "tl detect lights.onnx drive.mp4 --out seen/ --score 0.3",
+        "detect in images, folders, videos or cameras; draw and write JSON",
+        "tl detect lights.onnx drive.mp4 --out seen/ --video --smooth\n"
+        "  tl detect lights.onnx camera:0 --seconds 60 --out seen/",
     )
+    parser.description = f"{parser.description} Ctrl-C ends a camera; what was seen until then is kept."
     parser.add_argument("model", type=Path, help="run folder, .pt or .onnx")
-    parser.add_argument("sources", type=Path, nargs="+", help="images, folders or videos")
+    parser.add_argument(
+        "sources", nargs="+", help="images, folders, videos, or cameras by number (camera:0) or device (/dev/video0)"
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     lowest = parser.add_mutually_exclusive_group()
     lowest.add_argument(
         "--score", type=float, help="lowest score to show (default: those that the exported file carries, or 0.25)"
     )
     lowest.add_argument("--thresholds", type=Path, metavar="FILE", help="lowest score of each class, of tl evaluate")
-    parser.add_argument("--every", type=int, default=1, metavar="N", help="of a video take every N-th frame")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="of a video or camera take every N-th frame")
+    parser.add_argument("--frames", type=int, metavar="N", help="take at most N frames of each video or camera")
+    parser.add_argument("--seconds", type=float, metavar="S", help="take the first S seconds of each video or camera")
+    parser.add_argument(
+        "--smooth", action="store_true", help="track the lights, and report green only when it was seen often enough"
+    )
+    parser.add_argument(
+        "--green-after", type=int, metavar="N", help="frames in a row that must show green, with --smooth (default 3)"
+    )
+    parser.add_argument(
+        "--pictures",
+        action=argparse.BooleanOptionalAction,
+        help="draw a picture of every frame (default: yes, but not of cameras)",
+    )
+    parser.add_argument("--video", action="store_true", help="draw a video (MPEG-4 in .mp4) of each sequence of frames")
+    parser.add_argument("--fps", type=float, metavar="N", help="rate of that video (default: the source's own, or 10)")
+    parser.add_argument(
+        "--jsonl",
+        action="store_true",
+        help="write each frame at once as a line of detections.jsonl, instead of detections.json at the end (always so "
+        "with a camera)",
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
 
 

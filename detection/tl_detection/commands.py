@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import sys
 from pathlib import Path
 
 from tl_datasets.errors import UsageError, WeightsError
@@ -193,37 +192,6 @@ def run_inspect(options: argparse.Namespace) -> int:
     else:
         print("\n".join(found.lines()))
     return 0
-
-
-def run_detect(options: argparse.Namespace) -> int:
-    """`tl detect`."""
-    from tl_detection.detect import DEFAULT_SCORE, detect_files
-    from tl_detection.detectors.load import load_detector
-    from tl_detection.thresholds import scores_for
-
-    detector = load_detector(options.model, options.device)
-    if options.thresholds is not None:
-        space = detector.label_space
-        lowest = scores_for(
-            options.thresholds, space.names, detector.description, label_space_fingerprint=space.fingerprint
-        )
-    else:
-        # An exported file may carry the scores that its vehicle uses.
-        own = getattr(detector, "operating_scores", None)
-        lowest = options.score if options.score is not None else own or DEFAULT_SCORE
-    with progress("detect") as show:
-        summary = detect_files(
-            detector,
-            options.sources,
-            options.out,
-            score_threshold=lowest,
-            every_nth=options.every,
-            progress=show,
-        )
-    for fault in summary.faults:
-        print(f"tl detect: {fault}", file=sys.stderr)
-    print(f"{options.out}: {summary.n_frames} frames, {summary.n_detections} detections")
-    return 1 if summary.faults else 0
 
 
 def _frames_of_run(weights: Path) -> tuple[Path, str, list[str]]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from tl_datasets.taxonomy import State
 from tl_detection.detector import Detections, Image
+from tl_runtime.smoothing import PENDING, SmoothedStates
 
 # RGB; an outline has the colour of what the light shows.
 STATE_COLOURS: dict[State | None, tuple[int, int, int]] = {
@@ -70,15 +71,21 @@ def draw_marks(image: Image, marks: Sequence[Mark]) -> Image:
 
 
 def draw_detections(
-    image: Image, detections: Detections, names: Sequence[str], states: Sequence[State | None]
+    image: Image,
+    detections: Detections,
+    names: Sequence[str],
+    states: Sequence[State | None],
+    smoothed: SmoothedStates | None = None,
 ) -> Image:
-    """Draw boxes, class names and scores.
+    """Draw boxes, class names and scores; the numbers of tracks and what they are reported as, where there are some.
 
     Args:
         image: (H, W, 3) uint8 RGB; not changed.
         detections: In its pixels.
         names: Class names by id.
         states: State of each class, None where it has no single one.
+        smoothed: What the detections are reported as: the outline has its colour, and where it is another than what was
+            detected, both are written: `#3 red, seen green 0.83`, or `#3 pending, seen green 0.83`.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -87,8 +94,15 @@ def draw_detections(
     marks = []
     for row in np.argsort(-detections.score, kind="stable"):
         class_id = int(detections.class_id[row])
-        text = f"{names[class_id]} {detections.score[row]:.2f}"
-        marks.append(Mark(xyxy=detections.xyxy[row], colour=colours[class_id], text=text))
+        text, colour = f"{names[class_id]} {detections.score[row]:.2f}", colours[class_id]
+        if smoothed is not None:
+            reported = int(smoothed.class_id[row])
+            if reported == PENDING:
+                text, colour = f"pending, seen {text}", STATE_COLOURS[State.UNKNOWN]
+            elif reported != class_id:
+                text, colour = f"{names[reported]}, seen {text}", colours[reported]
+            text = f"#{smoothed.track[row]} {text}"
+        marks.append(Mark(xyxy=detections.xyxy[row], colour=colour, text=text))
     return draw_marks(image, marks)
 
 
