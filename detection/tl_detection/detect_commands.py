@@ -20,9 +20,9 @@ def run_detect(options: argparse.Namespace) -> int:
     # What is wrong with the command itself is said before a network is loaded.
     if options.green_after is not None and not options.smooth:
         raise UsageError("--green-after is a setting of the smoothing; give --smooth, too")
-    green_after = None
-    if options.smooth:
-        green_after = DEFAULT_GREEN_AFTER if options.green_after is None else options.green_after
+    if options.green_after is not None and options.green_after < 1:
+        raise UsageError(f"--green-after {options.green_after}: expected 1 or more")
+    green_after = (options.green_after or DEFAULT_GREEN_AFTER) if options.smooth else None
     taking = Taking(every_nth=options.every, frames=options.frames, seconds=options.seconds)
     writing = Writing(lines=options.jsonl, pictures=options.pictures, video=options.video, fps=options.fps)
     refuse_full(options.out)
