@@ -1,8 +1,11 @@
 """What a light shows over several frames: a wrong single frame must not turn red into green.
 
-    smoother = StateSmoother(states, groups)              # one per camera; both by class id, from the file's metadata
-    smoothed = smoother.update(boxes, class_ids)          # for every frame
-    smoother.skip()                                       # for every frame that gave no result
+    smoother = StateSmoother([item.state for item in lights.classes], [item.group for item in lights.classes])
+    result = lights.detect(frame)                                  # one smoother for each camera
+    if result.is_usable:
+        smoothed = smoother.update(result.xyxy, result.labels)
+    else:
+        smoother.skip()                                            # every frame counts, one without a result, too
 
 The promise, whatever the detector says: **a box is reported as go (green) only if its track was seen as go in this
 frame and in the `green_after - 1` frames right before it**, in each of them without another box on the same place that

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tl_datasets.label_space import LabelSpace
 from tl_datasets.taxonomy import State
 from tl_detection.evaluation.ground_truth import means_stop_and_go
+from tl_runtime.detector import Detector
 from tl_runtime.smoothing import GO_STATES, PENDING, StateSmoother
 
 NAMES = ("red", "red_yellow", "yellow", "green", "off", "stop", "light", "arrow_red", "arrow_green")
@@ -197,6 +198,28 @@ def test_reset_forgets_and_numbers_go_on():
     second = smoother.update([BOX], [GREEN])
     assert second.track[0] > first.track[0]
     assert second.class_id[0] == PENDING
+
+
+def test_beside_the_detector_of_a_vehicle(vehicle_file):
+    """As the module says to use it: a frame without a result begins the count anew."""
+    classes = [
+        {"id": number, "name": state, "state": state, "pictogram": None, "group": 0}
+        for number, state in enumerate(("red", "green"))
+    ]
+    lights = Detector(vehicle_file(more={"classes": classes}))
+    smoother = StateSmoother([item.state for item in lights.classes], [item.group for item in lights.classes])
+    rng, told = np.random.default_rng(0), []
+    for number in range(8):
+        frame = rng.integers(1, 200, (32, 64, 3), dtype=np.uint8)
+        result = lights.detect(frame[..., 0] if number == 4 else frame)
+        if result.is_usable:
+            smoothed = smoother.update(result.xyxy, result.labels)
+            told.append(dict(zip([lights.classes[label].name for label in result.labels], smoothed.state, strict=True)))
+        else:
+            smoother.skip()
+            told.append({})
+    assert [frame.get("green") for frame in told] == [None, None, "green", "green", None, None, None, "green"]
+    assert [frame.get("red") for frame in told] == [*["red"] * 4, None, *["red"] * 3]
 
 
 def test_go_means_here_what_it_means_in_the_evaluation():
