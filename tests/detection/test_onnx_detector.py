@@ -323,3 +323,28 @@ def test_a_file_leaves_out_what_is_below_its_thresholds(vehicle_file):
     assert (shown.scores.tolist(), shown.labels.tolist()) == ([pytest.approx(0.9)], [0]), "0.9 is not below 0.9"
     assert len(detector.detect([FRAME])[0]) == 2, "an evaluation sees every score"
     assert OnnxDetector(vehicle_file("none.onnx")).operating_scores is None
+
+
+def test_frames_of_a_size_that_a_file_does_not_take_are_faults(vehicle_file, tmp_path, capsys):
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    for number, (height, width) in enumerate([(32, 64), (64, 32), (32, 64), (16, 16)]):
+        write_rgb(frames / f"{number}.png", np.full((height, width, 3), 90, np.uint8))
+    arguments = ["detect", str(vehicle_file(frame_size=(64, 32))), str(frames), "--smooth"]
+    assert main([*arguments, "--out", str(tmp_path / "seen")]) == 1
+    told = capsys.readouterr()
+    assert [line.split(": ")[1:2] for line in told.err.splitlines()] == [
+        [f"{frames / '1.png'}"],
+        [f"{frames / '3.png'}"],
+    ]
+    assert "takes frames of 64x32 px" in told.err
+    assert "2 frames, 4 detections" in told.out
+    document = json.loads((tmp_path / "seen" / "detections.json").read_text())
+    assert [row["file"].rsplit("/", 1)[1] for row in document["frames"]] == ["0.png", "2.png"]
+
+    only = tmp_path / "only"
+    only.mkdir()
+    write_rgb(only / "0.png", np.zeros((9, 9, 3), np.uint8))
+    assert main([*arguments[:2], str(only), "--out", str(tmp_path / "none")]) == 1
+    assert "takes frames of 64x32 px, got an array of shape (9, 9, 3)" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()

@@ -14,7 +14,7 @@ from tl_detection.detect.pictures import Pictures
 from tl_detection.detect.record import Record, classes_of, row_of
 from tl_detection.detect.settings import DEFAULT_SCORE, Taking, Writing
 from tl_detection.detect.shots import Shot, count_shots, read_shots
-from tl_detection.detect.sources import Kind, find_sources
+from tl_detection.detect.sources import Kind, Source, find_sources
 from tl_detection.detector import Detections, Detector
 from tl_detection.draw import draw_detections
 from tl_runtime.smoothing import SmoothedStates, StateSmoother
@@ -96,7 +96,9 @@ def detect_files(
     }
     faults: list[str] = []
     # Of a camera no frame waits for others.
-    seen = _see(detector, read_shots(found, taking, faults), lowest, at_once=1 if has_camera else _FRAMES_AT_ONCE)
+    seen = _see(
+        detector, read_shots(found, taking, faults), lowest, faults, at_once=1 if has_camera else _FRAMES_AT_ONCE
+    )
     first = next(seen, None)
     if first is None:
         raise ImageError(faults[0] + (f" (none of {len(found)} sources gives a frame)" if len(found) > 1 else ""))
@@ -151,11 +153,37 @@ def _lowest_scores(score_threshold: float | Sequence[float], names: Sequence[str
 
 
 def _see(
-    detector: Detector, shots: Iterator[Shot], lowest: Sequence[float], *, at_once: int
+    detector: Detector, shots: Iterator[Shot], lowest: Sequence[float], faults: list[str], *, at_once: int
 ) -> Generator[tuple[Shot, Detections], None, None]:
+    """Detect; a frame of a size that an exported file does not take is a fault, told once for each source."""
+    refused: Source | None = None
+    missed = 0
     while chunk := list(islice(shots, at_once)):
-        for shot, detections in zip(chunk, detector.detect([shot.image for shot in chunk]), strict=True):
-            yield shot, detections.above(lowest)
+        for shot, found in _detect_each(detector, chunk):
+            if isinstance(found, ImageError):
+                if shot.source is not refused:
+                    faults.append(f"{shot.source.path}: {found}")
+                refused, missed = shot.source, missed + 1 + shot.missed_before
+                continue
+            is_same = refused is not None and shot.source.sequence == refused.sequence
+            yield (
+                replace(shot, missed_before=shot.missed_before + missed) if missed and is_same else shot,
+                found.above(lowest),
+            )
+            missed = 0
+
+
+def _detect_each(detector: Detector, chunk: Sequence[Shot]) -> list[tuple[Shot, Detections | ImageError]]:
+    try:
+        return list(zip(chunk, detector.detect([shot.image for shot in chunk]), strict=True))
+    except ImageError:  # of some: one after the other
+        results: list[tuple[Shot, Detections | ImageError]] = []
+        for shot in chunk:
+            try:
+                results.append((shot, detector.detect([shot.image])[0]))
+            except ImageError as error:
+                results.append((shot, error))
+        return results
 
 
 def _smooth(smoother: StateSmoother, shot: Shot, detections: Detections) -> SmoothedStates:
