@@ -210,15 +210,17 @@ def _per_value(graph: GraphWriter, columns: str, width_px: int) -> str:
 
 def _blend_columns(graph: GraphWriter, rows: str, columns: _Axis, width_px: int, height_px: int) -> str:
     """(B, height_px, W, 3) bytes to (B, height_px, width_px * 3), in 128ths of a byte, rounded down."""
+    # Sixteenths of the weights: bytes times them, and the sum of two such products, are exact in float32.
+    share = graph.constant(1 / 16, np.float32)
     left, right = (
         graph.op(
             "Mul",
             graph.to_float(graph.reshape(graph.op("Gather", rows, index, axis=2), [-1, height_px, width_px * 3])),
-            _per_value(graph, weight, width_px),
+            _per_value(graph, graph.op("Mul", weight, share), width_px),
         )
         for index, weight in ((columns.first, columns.first_weight), (columns.second, columns.second_weight))
     )
-    return graph.op("Floor", graph.op("Mul", graph.op("Add", left, right), graph.constant(1 / 16, np.float32)))
+    return graph.op("Floor", graph.op("Add", left, right))
 
 
 def _blend_rows(graph: GraphWriter, pair: list[str], rows: _Axis, height_px: int) -> str:
