@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from tl_detection import dataset_cli, evaluation_cli
+from tl_detection import benchmark_cli, dataset_cli, evaluation_cli
 from tl_detection.dataset_cli import add_command
 
 _EPILOG = """\
@@ -61,11 +61,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGTERM, _end)
 
     from tl_datasets.errors import TlError, UsageError
-    from tl_detection import commands, dataset_commands, detect_commands, evaluation_commands
+    from tl_detection import benchmark_commands, commands, dataset_commands, detect_commands, evaluation_commands
 
     name = f"run_{options.command}"
     try:
-        files = (commands, dataset_commands, detect_commands, evaluation_commands)
+        files = (commands, dataset_commands, detect_commands, evaluation_commands, benchmark_commands)
         run = next(vars(each)[name] for each in files if name in vars(each))
         return run(options)
     except UsageError as error:
@@ -121,6 +121,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_export(commands)
     _add_inspect(commands)
     _add_detect(commands)
+    benchmark_cli.add_commands(commands)
     return parser
 
 

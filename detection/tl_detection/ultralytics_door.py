@@ -14,8 +14,11 @@ import os
 import shutil
 import sys
 import tempfile
+import warnings
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -97,7 +100,7 @@ from ultralytics import utils  # noqa: E402
 from ultralytics.nn.modules import Conv  # noqa: E402
 from ultralytics.nn.tasks import DetectionModel, torch_safe_load  # noqa: E402
 from ultralytics.optim import MuSGD  # noqa: E402
-from ultralytics.utils import callbacks  # noqa: E402
+from ultralytics.utils import callbacks, torch_utils  # noqa: E402
 from ultralytics.utils.loss import E2ELoss, v8DetectionLoss  # noqa: E402
 
 _lock_settings()
@@ -115,6 +118,73 @@ MODELS_FOLDER = Path(utils.ROOT) / "cfg" / "models"
 # How ultralytics weighs the parts of its loss by default.
 LOSS_GAINS = {name: float(getattr(utils.DEFAULT_CFG, name)) for name in ("box", "cls", "dfl")}
 
+
+def yolo_class() -> Any:
+    """Give `YOLO`, which predicts and exports; it brings all of the library along, so it is imported when asked for."""
+    from ultralytics import YOLO
+
+    return YOLO
+
+
+def write_weights(module: DetectionModel, names: Sequence[str], path: Path) -> None:
+    """Write a network as a checkpoint of ultralytics' own, which `YOLO(path)` opens.
+
+    Args:
+        module: On the CPU, not fused. It is changed: it takes the names, and is of ultralytics' class afterwards.
+        names: Of its classes, by id.
+        path: Ending in `.pt`.
+    """
+    # Of the checkpoint's classes ultralytics opens its own alone; what ours adds matters in training only.
+    module.__class__ = DetectionModel
+    module.names = dict(enumerate(names))
+    vars(module).update(task="detect", args={})
+    torch.save({"model": module.eval(), "train_args": {}}, path)
+
+
+def export_onnx(path: Path, width_px: int, height_px: int, *, end_to_end: bool) -> tuple[Path, bool]:
+    """Export a checkpoint of ultralytics' own with its exporter, as it comes.
+
+    Args:
+        path: The checkpoint; the file lies beside it.
+        width_px: Of the network's input.
+        height_px: Of the network's input.
+        end_to_end: Use the head without suppression, where there is one.
+
+    Returns:
+        The ONNX file, and whether it was simplified, which the exporter does where onnxslim is installed.
+    """
+    simplify = find_spec("onnxslim") is not None
+    nms = {"nms": False} if end_to_end else {}
+    model = yolo_class()(str(path))
+    with warnings.catch_warnings():
+        # It uses torch's older exporter, which warns of its age.
+        warnings.simplefilter("ignore")
+        file = model.export(format="onnx", imgsz=(height_px, width_px), simplify=simplify, device="cpu", **nms)
+    return Path(file), simplify
+
+
+def limit_threads(threads: int) -> None:
+    """Limit everything that `predict` uses in this process to a number of threads.
+
+    ultralytics sets torch's number by the number of cores when it chooses its device, and opens onnxruntime without
+    options: a thread per core, which fight for one where the process is pinned.
+    """
+    import onnxruntime
+
+    torch_utils.NUM_THREADS = threads  # type: ignore[attr-defined]
+    torch.set_num_threads(threads)
+    cv2.setNumThreads(threads)
+    session = onnxruntime.InferenceSession
+
+    def limited(path: Any, options: Any = None, **arguments: Any) -> Any:
+        if options is None:
+            options = onnxruntime.SessionOptions()
+            options.intra_op_num_threads = threads
+        return session(path, options, **arguments)
+
+    onnxruntime.InferenceSession = limited
+
+
 __all__ = [
     "LOSS_GAINS",
     "MODELS_FOLDER",
@@ -122,6 +192,10 @@ __all__ = [
     "DetectionModel",
     "E2ELoss",
     "MuSGD",
+    "export_onnx",
+    "limit_threads",
     "torch_safe_load",
     "v8DetectionLoss",
+    "write_weights",
+    "yolo_class",
 ]
