@@ -69,9 +69,11 @@ def compare(own: Sequence[dict[str, Any]], other: Sequence[dict[str, Any]], lowe
 
 def _above(found: dict[str, Any], lowest: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     score = np.asarray(found["score"], dtype=np.float64)
-    keep = np.flatnonzero(score >= lowest)
-    keep = keep[np.argsort(-score[keep], kind="stable")]
     xyxy = np.asarray(found["xyxy"], dtype=np.float64).reshape(-1, 4)
+    # What a network sees in the padding has no area left once it is cut at the frame's edge; some still report it.
+    has_area = (xyxy[:, 2:] > xyxy[:, :2]).all(axis=1)
+    keep = np.flatnonzero((score >= lowest) & has_area)
+    keep = keep[np.argsort(-score[keep], kind="stable")]
     return xyxy[keep], score[keep], np.asarray(found["class_id"], dtype=np.int64)[keep]
 
 

@@ -76,10 +76,12 @@ def benchmark(
     plan = Plan(n_frames=n_frames, warm_up=warm_up, threads=threads, cores=cores, score=score)
     with tempfile.TemporaryDirectory(prefix="tl-benchmark-") as folder:
         made = None if weights is None else prepare_beside(weights, Path(folder))
-        contenders: list[Contender] = [file_contender(path, name) for name in providers]
+        contenders: list[Contender] = []
+        for name in providers:
+            contenders.append(file_contender(path, name, compared_with=contenders[0].name if contenders else None))
         absent: list[Absent] = []
         for name in providers:
-            others, missing = beside_contenders(made, name, score)
+            others, missing = beside_contenders(made, name, score, contenders[0].name)
             contenders += others
             absent += missing
         try:

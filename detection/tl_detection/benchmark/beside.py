@@ -45,18 +45,19 @@ def prepare_beside(weights: Path, folder: Path) -> Prepared:
     return Prepared(**answer)
 
 
-def file_contender(path: Path, provider: str, name: str | None = None) -> Contender:
+def file_contender(path: Path, provider: str, name: str | None = None, compared_with: str | None = None) -> Contender:
     """The exported file."""
     return Contender(
         name=name or f"{path.name}, {provider}",
         engine="exported",
         settings={"path": str(path), "provider": PROVIDERS[provider]},
         about="camera frame to boxes through the in-vehicle runtime",
+        compared_with=compared_with,
     )
 
 
 def beside_contenders(
-    made: Prepared | None, provider: str, score: float, label: str = ""
+    made: Prepared | None, provider: str, score: float, file: str, label: str = ""
 ) -> tuple[list[Contender], list[Absent]]:
     """What the same weights can be run by.
 
@@ -64,6 +65,7 @@ def beside_contenders(
         made: What was prepared; None = no weights were given.
         provider: As the file's.
         score: The lowest score that is kept.
+        file: Name of the contender that must find the same.
         label: Put behind the names, to tell those of several files apart.
 
     Returns:
@@ -80,17 +82,18 @@ def beside_contenders(
             engine="torch_checkpoint",
             settings={"path": made.weights, "device": TORCH_DEVICES[provider]},
             about="the checkpoint as tl evaluate runs it",
+            compared_with=file,
         )
         return [eager], [
             Absent(name=f"{PLAIN}{tail}", reason=two_parts),
             Absent(name=f"{ULTRALYTICS_ONNX}{tail}", reason="the weights are a Faster R-CNN"),
         ]
-    contenders, absent = [_plain(made, provider, score, tail)], []
+    contenders, absent = [_plain(made, provider, score, file, tail)], []
     for name, path in ((ULTRALYTICS_ONNX, made.ultralytics_onnx), (ULTRALYTICS_PT, made.ultralytics_pt)):
         if path is None:
             absent.append(Absent(name=f"{name}{tail}", reason=made.faults.get("ultralytics_onnx", "was not made")))
         else:
-            contenders.append(_predict(f"{name}{tail}", path, made, TORCH_DEVICES[provider], score))
+            contenders.append(_predict(f"{name}{tail}", path, made, TORCH_DEVICES[provider], score, file))
     return contenders, absent
 
 
@@ -102,7 +105,7 @@ def _suppression(made: Prepared, score: float) -> str:
     )
 
 
-def _plain(made: Prepared, provider: str, score: float, tail: str) -> Contender:
+def _plain(made: Prepared, provider: str, score: float, file: str, tail: str) -> Contender:
     return Contender(
         name=f"{PLAIN}{tail}",
         engine="plain_network",
@@ -119,10 +122,11 @@ def _plain(made: Prepared, provider: str, score: float, tail: str) -> Contender:
         },
         about="the network alone in onnxruntime, cv2 letterbox before and cv2 suppression after it; "
         + _suppression(made, score),
+        compared_with=file,
     )
 
 
-def _predict(name: str, path: str, made: Prepared, device: str, score: float) -> Contender:
+def _predict(name: str, path: str, made: Prepared, device: str, score: float, file: str) -> Contender:
     simplified = ""
     if path.endswith(".onnx"):
         simplified = ", simplified" if made.simplified else ", not simplified (onnxslim is not installed)"
@@ -146,4 +150,5 @@ def _predict(name: str, path: str, made: Prepared, device: str, score: float) ->
         },
         about=f"YOLO(...).predict of one frame, input {made.width_px}x{made.height_px}{simplified}; "
         + _suppression(made, score),
+        compared_with=file,
     )

@@ -17,12 +17,14 @@ class Contender:
         engine: File of `engines` that opens it.
         settings: What the engine is told; JSON values only.
         about: What it does in words, with the settings that decide how much work it has.
+        compared_with: Name of an earlier one that must find the same; None = there is none.
     """
 
     name: str
     engine: EngineName
     settings: dict[str, Any]
     about: str
+    compared_with: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """The measurement: every contender has a process, and they take turns, so that a busy machine slows all alike.
 
 First each is opened and given its first frame, alone. Then it is asked what it finds, which is compared with what the
-first contender finds. Then all are warmed up, and turns begin: in each, every contender runs the same frames, a few of
+file of the same weights finds. Then all are warmed up, and turns begin: in each, every contender runs the same frames, a few of
 them untimed before, because the one before it has filled the caches. Who begins changes from turn to turn.
 """
 
@@ -49,7 +49,7 @@ class Outcome:
 
     Attributes:
         measurements: Of those that could be run, in the order that was asked for.
-        agreements: By name, with the first one; the first has none.
+        agreements: By name, with the one that it is compared with.
         absent: Those that could not be run.
         detections: How many detections the first one has in each distinct frame.
     """
@@ -69,7 +69,7 @@ def take_turns(
     """Measure.
 
     Args:
-        contenders: The first is the one that the others are compared with; without it there is no comparison.
+        contenders: The first is the one that ratios are taken to; without it there are none.
         frames: What each is given.
         plan: How.
         progress: Called with timed frames done and in all.
@@ -80,7 +80,7 @@ def take_turns(
     absent: list[Absent] = []
     running: list[tuple[Child, Measurement]] = []
     agreements: dict[str, Agreement] = {}
-    first_found: list[dict] = []
+    found_by: dict[str | None, list[dict]] = {}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tl-benchmark-")))
         stored = folder / "frames.npy"
@@ -96,12 +96,12 @@ def take_turns(
                     raise
                 absent.append(Absent(name=contender.name, reason=str(error)))
                 continue
-            if running:
-                agreements[contender.name] = compare(found, first_found, plan.score)
-            else:
-                first_found = found
+            found_by[contender.name] = found
+            if contender.compared_with in found_by:
+                agreements[contender.name] = compare(found, found_by[contender.compared_with], plan.score)
             running.append((child, measurement))
         _run_turns(running, plan, progress)
+    first_found = found_by[contenders[0].name]
     detections = [int(np.sum(np.asarray(frame["score"]) >= plan.score)) for frame in first_found]
     return Outcome(
         measurements=[measurement for _, measurement in running],

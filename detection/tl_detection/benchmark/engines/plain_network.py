@@ -48,7 +48,8 @@ def open_engine(settings: dict[str, Any]) -> tuple[Callable[..., Any], Callable[
         frame_height, frame_width = frame.shape[:2]
         np.clip(xyxy[:, 0::2], 0, frame_width, out=xyxy[:, 0::2])
         np.clip(xyxy[:, 1::2], 0, frame_height, out=xyxy[:, 1::2])
-        return xyxy, score, class_id
+        inside = (xyxy[:, 2] > xyxy[:, 0]) & (xyxy[:, 3] > xyxy[:, 1])
+        return xyxy[inside], score[inside], class_id[inside]
 
     return run, lambda: session.get_providers()[0]
 
