@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import onnx
+
 from tl_datasets.errors import DataError, UsageError, WeightsError
 from tl_detection.benchmark.beside import beside_contenders, file_contender, prepare_beside
 from tl_detection.benchmark.children import ChildError
@@ -119,18 +121,20 @@ def describe_file(path: Path) -> tuple[dict[str, Any], tuple[int, int] | None]:
     Raises:
         WeightsError: It is missing, or no file of `tl export`.
     """
-    import onnx
-
     try:
         metadata = Runtime(path, threads=1).metadata
     except ModelError as error:
         raise WeightsError(str(error)) from error
-    graph = onnx.load(str(path), load_external_data=False).graph
-    image = next(value for value in graph.input if value.name == INPUT_NAME)
-    sides = [d.dim_value if d.HasField("dim_value") else None for d in image.type.tensor_type.shape.dim]
+    return metadata, only_frame_size(onnx.load(str(path), load_external_data=False))
+
+
+def only_frame_size(model: onnx.ModelProto) -> tuple[int, int] | None:
+    """Width and height of the only frames that a model takes; None if it takes several sizes."""
+    image = next(value for value in model.graph.input if value.name == INPUT_NAME)
+    sides = [side.dim_value if side.HasField("dim_value") else None for side in image.type.tensor_type.shape.dim]
     # The frame is (..., height, width, 3), with or without a batch before it.
     height, width = sides[-3], sides[-2]
-    return metadata, None if width is None or height is None else (width, height)
+    return None if width is None or height is None else (width, height)
 
 
 def _weights_of(beside: Path, path: Path, metadata: dict[str, Any]) -> Path:

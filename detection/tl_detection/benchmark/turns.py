@@ -1,8 +1,8 @@
 """The measurement: every contender has a process, and they take turns, so that a busy machine slows all alike.
 
 First each is opened and given its first frame, alone. Then it is asked what it finds, which is compared with what the
-file of the same weights finds. Then all are warmed up, and turns begin: in each, every contender runs the same frames, a few of
-them untimed before, because the one before it has filled the caches. Who begins changes from turn to turn.
+file of the same weights finds. Then all are warmed up, and turns begin: in each, every contender runs the same frames,
+a few of them untimed before, because the one before it has filled the caches. Who begins changes from turn to turn.
 """
 
 from __future__ import annotations
