@@ -144,6 +144,44 @@ def test_the_process_is_left_as_it_was(tmp_path: Path):
     assert not Path(told["folder"]).exists(), "the temporary settings folder was left behind"
 
 
+BESIDE = """
+from pathlib import Path
+import numpy as np
+import onnxruntime
+import torch
+from tl_detection import ultralytics_door as door
+from tl_detection.detectors.yolo import build_yolo
+
+model = {"architecture": "yolo11n", "width_px": 64, "height_px": 64, "max_detections": 10}
+path = Path("own.pt")
+door.write_weights(build_yolo(model, 2), ("red", "green"), path)
+file, simplified = door.export_onnx(path, 64, 96, end_to_end=False)
+door.limit_threads(2)
+seen = []
+for each in (path, file):
+    yolo = door.yolo_class()(str(each), task="detect")
+    found = yolo.predict(np.zeros((48, 64, 3), np.uint8), imgsz=(96, 64), conf=0.001, device="cpu", verbose=False)[0]
+    seen.append(found.names)
+options = yolo.predictor.model.backend.session.get_session_options()
+shape = onnxruntime.InferenceSession(str(file)).get_inputs()[0].shape
+print(json.dumps({"attempts": attempts, "programs": programs, "seen": seen, "shape": shape, "simplified": simplified,
+                  "threads": [torch.get_num_threads(), options.intra_op_num_threads]}))
+"""
+
+
+def test_its_own_files_are_made_and_run_without_network(tmp_path: Path):
+    result = run_python(SPIES + BESIDE, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    told = json.loads(result.stdout.splitlines()[-1])
+    assert told["attempts"] == []
+    started = {Path(program.split()[0]).name for program in told["programs"]}
+    assert started <= {"git", "uname", "ldconfig", "lscpu"}, "more than questions to this machine was started"
+    assert told["seen"] == [{"0": "red", "1": "green"}] * 2
+    assert told["shape"] == [1, 3, 96, 64]
+    assert told["threads"] == [2, 2]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["own.onnx", "own.pt"]
+
+
 def test_training_keeps_the_cores(tmp_path: Path, lamp_run_config):
     # ultralytics leaves torch all cores but one, counted from the machine: with two of them, half.
     config = lamp_run_config(tmp_path, frames=2, epochs=1, batch_size=2)

@@ -83,7 +83,7 @@ def _prepare_yolo(checkpoint, folder: Path, common: dict) -> Prepared:
     import torch
 
     from tl_detection.detectors.suppression import STATE_IOU
-    from tl_detection.detectors.yolo import NMS_IOU, RawPrediction, YoloDetector, build_yolo
+    from tl_detection.detectors.yolo import NMS_IOU, TWIN_IOU, RawPrediction, YoloDetector, build_yolo
     from tl_detection.export.graph import IR_VERSION
     from tl_detection.export.network import trace
     from tl_detection.ultralytics_door import export_onnx, write_weights
@@ -113,8 +113,8 @@ def _prepare_yolo(checkpoint, folder: Path, common: dict) -> Prepared:
     return Prepared(
         **common,
         end_to_end=detector.end_to_end,
-        iou=STATE_IOU if across_classes else NMS_IOU,
-        same_suppression=not detector.end_to_end and (across_classes or len(set(space.groups)) == len(space.groups)),
+        iou=STATE_IOU if across_classes else TWIN_IOU if detector.end_to_end else NMS_IOU,
+        same_suppression=across_classes or len(set(space.groups)) == len(space.groups),
         network=str(network_path),
         ultralytics_pt=str(own),
         ultralytics_onnx=None if own_onnx is None else str(own_onnx),

@@ -10,6 +10,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from tl_datasets.label_space import LabelSpace
 from tl_detection.benchmark.frames import collect_frames
 
 TOOL = Path(__file__).resolve().parents[3] / "tools" / "benchmark_export.py"
@@ -34,8 +35,10 @@ def exported(tool, tmp_path_factory) -> tuple[Path, Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tool, "SQUARE", (128, 96))
         patch.setattr(tool, "FRAME_SIZE", (256, 144))
-        module, model = tool.fresh_network("yolo11n", frame)
-        return tool.export_file(folder, module, model, (128, 96))
+        patch.setattr(tool, "CANDIDATES", 20)
+        module, model = tool.fresh_network("yolo11n", frame, 1)
+        space = LabelSpace.model_validate({"classes": {name: {"state": name} for name in tool.CLASSES}})
+        return tool.export_file(folder, module, model, space, (128, 96))
 
 
 @pytest.fixture

@@ -60,18 +60,23 @@ def _select(raw: NDArray[np.float32], settings: dict[str, Any]) -> tuple[NDArray
     found = np.flatnonzero(best > settings["score"])
     cx, cy, width, height = raw[:4, found]
     xywh = np.stack([cx - width / 2, cy - height / 2, width, height], axis=1)
-    score, class_id = best[found], raw[4:, found].argmax(axis=0)
-    most = settings["max_detections"]
+    return _suppress(xywh, best[found], raw[4:, found].argmax(axis=0), settings)
+
+
+def _select_end_to_end(raw: NDArray[np.float32], settings: dict[str, Any]) -> tuple[NDArray, NDArray, NDArray]:
+    """(K, 6) to the same; the head has suppressed, but neither states of one lamp nor twins of two levels."""
+    rows = raw[raw[:, 4] > settings["score"]]
+    xywh = np.concatenate([rows[:, :2], rows[:, 2:4] - rows[:, :2]], axis=1)
+    return _suppress(xywh, rows[:, 4], rows[:, 5].astype(np.int64), settings)
+
+
+def _suppress(
+    xywh: NDArray[np.float32], score: NDArray[np.float32], class_id: NDArray[np.int64], settings: dict[str, Any]
+) -> tuple[NDArray, NDArray, NDArray]:
     if settings["across_classes"]:
         kept = cv2.dnn.NMSBoxes(xywh, score, settings["score"], settings["iou"])  # type: ignore[arg-type]
     else:
         kept = cv2.dnn.NMSBoxesBatched(xywh, score, class_id, settings["score"], settings["iou"])  # type: ignore[arg-type]
-    kept = np.asarray(kept, dtype=np.int64).reshape(-1)[:most]
+    kept = np.asarray(kept, dtype=np.int64).reshape(-1)[: settings["max_detections"]]
     xywh = xywh[kept]
     return np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1), score[kept], class_id[kept]
-
-
-def _select_end_to_end(raw: NDArray[np.float32], settings: dict[str, Any]) -> tuple[NDArray, NDArray, NDArray]:
-    """(K, 6) to the rows over the score; the head has suppressed."""
-    rows = raw[raw[:, 4] > settings["score"]][: settings["max_detections"]]
-    return rows[:, :4], rows[:, 4], rows[:, 5].astype(np.int64)
