@@ -97,12 +97,13 @@ def beside_contenders(
     return contenders, absent
 
 
-def _suppression(made: Prepared, score: float) -> str:
+def _suppression(made: Prepared, score: float, *, suppresses: bool) -> str:
     overlap = f"IoU {made.iou} {'across classes' if made.across_classes else 'within each class'}"
-    own = "" if made.same_suppression else " (the file's own rules differ: see its metadata)"
-    return (
-        f"score {score}, {'no suppression' if made.end_to_end else overlap}{own}, {made.max_detections} boxes at most"
-    )
+    if not suppresses:
+        overlap = "no suppression, which the file has"
+    elif not made.same_suppression:
+        overlap += " (the file's own rules differ: see its metadata)"
+    return f"score {score}, {overlap}, {made.max_detections} boxes at most"
 
 
 def _plain(made: Prepared, provider: str, score: float, file: str, tail: str) -> Contender:
@@ -121,7 +122,7 @@ def _plain(made: Prepared, provider: str, score: float, file: str, tail: str) ->
             "end_to_end": made.end_to_end,
         },
         about="the network alone in onnxruntime, cv2 letterbox before and cv2 suppression after it; "
-        + _suppression(made, score),
+        + _suppression(made, score, suppresses=True),
         compared_with=file,
     )
 
@@ -149,6 +150,6 @@ def _predict(name: str, path: str, made: Prepared, device: str, score: float, fi
             },
         },
         about=f"YOLO(...).predict of one frame, input {made.width_px}x{made.height_px}{simplified}; "
-        + _suppression(made, score),
+        + _suppression(made, score, suppresses=not made.end_to_end),
         compared_with=file,
     )
