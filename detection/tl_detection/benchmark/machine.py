@@ -12,7 +12,6 @@ from tl_datasets.errors import UsageError
 
 _PACKAGES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "torch", "ultralytics", "opencv-python", "numpy")
 _CPUINFO = Path("/proc/cpuinfo")
-_LOAD_IS_IDLE = 0.3
 
 
 def describe_machine() -> dict[str, object]:
@@ -25,11 +24,6 @@ def describe_machine() -> dict[str, object]:
         "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         "versions": _versions(),
     }
-
-
-def is_idle(load: object) -> bool | None:
-    """Whether the machine had nothing to do; None where it does not say."""
-    return load < _LOAD_IS_IDLE if isinstance(load, float | int) else None
 
 
 def cpu_model() -> str:
