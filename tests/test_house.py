@@ -14,9 +14,6 @@ DATASETS = sorted((ROOT / "datasets" / "tl_datasets").rglob("*.py"))
 DETECTION = sorted((ROOT / "detection" / "tl_detection").rglob("*.py"))
 RUNTIME = sorted((ROOT / "detection" / "runtime" / "tl_runtime").rglob("*.py"))
 
-# Of these files "commands.py" is the end of the name; they print what a command has to say.
-COMMANDS = ("", "benchmark_", "dataset_", "evaluation_")
-
 
 def imported_modules(path: Path) -> set[str]:
     """First names of everything that a file imports, at its top or inside functions."""

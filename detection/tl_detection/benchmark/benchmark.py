@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-
-import onnx
 
 from tl_datasets.errors import DataError, UsageError, WeightsError
 from tl_detection.benchmark.beside import beside_contenders, file_contender, prepare_beside
@@ -18,8 +16,9 @@ from tl_detection.benchmark.machine import choose_cores, describe_machine
 from tl_detection.benchmark.providers import choose_providers
 from tl_detection.benchmark.report import BenchmarkReport, absent_from
 from tl_detection.benchmark.turns import Plan, take_turns
+from tl_runtime.contract import Contract
 from tl_runtime.errors import ModelError
-from tl_runtime.session import INPUT_NAME, Runtime
+from tl_runtime.session import Session
 
 # What ultralytics' predict keeps when nobody says otherwise.
 DEFAULT_SCORE = 0.25
@@ -66,7 +65,8 @@ def benchmark(
     _check_numbers(n_frames, warm_up, threads, score, catalog, images)
     providers = choose_providers(provider)
     cores = choose_cores(first_core, threads) if pin else None
-    metadata, fixed = describe_file(path)
+    contract = describe_file(path)
+    metadata, fixed = contract.metadata, contract.frame_size
     if fixed is not None and frame_size not in (None, fixed):
         raise UsageError(
             f"--frame-size {_text(frame_size)}: {path} takes frames of {_text(fixed)} alone; leave it out, "
@@ -80,7 +80,11 @@ def benchmark(
         made = None if weights is None else prepare_beside(weights, Path(folder))
         contenders: list[Contender] = []
         for name in providers:
-            contenders.append(file_contender(path, name, compared_with=contenders[0].name if contenders else None))
+            contenders.append(
+                file_contender(
+                    path, name, contract.color_order, compared_with=contenders[0].name if contenders else None
+                )
+            )
         absent: list[Absent] = []
         for name in providers:
             others, missing = beside_contenders(made, name, score, contenders[0].name)
@@ -115,29 +119,24 @@ def _check_numbers(
         raise UsageError("--catalog and --images: expected one of the two")
 
 
-def describe_file(path: Path) -> tuple[dict[str, Any], tuple[int, int] | None]:
-    """What a file says of itself, and the only frame size that it takes, if there is only one.
+def describe_file(path: Path) -> Contract:
+    """What a file says of itself.
 
     Raises:
-        WeightsError: It is missing, or no file of `tl export`.
+        WeightsError: It is missing, no file of `tl export`, or takes several frames at once.
     """
     try:
-        metadata = Runtime(path, threads=1).metadata
+        contract = Session(path, threads=1).contract
     except ModelError as error:
         raise WeightsError(str(error)) from error
-    return metadata, only_frame_size(onnx.load(str(path), load_external_data=False))
+    if contract.batch != 1:
+        raise WeightsError(
+            f"{path}: takes {contract.batch} frames at once; the time of a frame is measured on a file of --batch 1"
+        )
+    return contract
 
 
-def only_frame_size(model: onnx.ModelProto) -> tuple[int, int] | None:
-    """Width and height of the only frames that a model takes; None if it takes several sizes."""
-    image = next(value for value in model.graph.input if value.name == INPUT_NAME)
-    sides = [side.dim_value if side.HasField("dim_value") else None for side in image.type.tensor_type.shape.dim]
-    # The frame is (..., height, width, 3), with or without a batch before it.
-    height, width = sides[-3], sides[-2]
-    return None if width is None or height is None else (width, height)
-
-
-def _weights_of(beside: Path, path: Path, metadata: dict[str, Any]) -> Path:
+def _weights_of(beside: Path, path: Path, metadata: Mapping[str, Any]) -> Path:
     """The checkpoint that the file was made from."""
     from tl_detection.checkpoint import file_fingerprint
 

@@ -45,12 +45,14 @@ def prepare_beside(weights: Path, folder: Path) -> Prepared:
     return Prepared(**answer)
 
 
-def file_contender(path: Path, provider: str, name: str | None = None, compared_with: str | None = None) -> Contender:
+def file_contender(
+    path: Path, provider: str, color_order: str = "RGB", name: str | None = None, compared_with: str | None = None
+) -> Contender:
     """The exported file."""
     return Contender(
         name=name or f"{path.name}, {provider}",
         engine="exported",
-        settings={"path": str(path), "provider": PROVIDERS[provider]},
+        settings={"path": str(path), "provider": PROVIDERS[provider], "color_order": color_order},
         about="camera frame to boxes through the in-vehicle runtime",
         compared_with=compared_with,
     )

@@ -39,7 +39,7 @@ class Bench:
         self.engine = importlib.import_module(f"tl_detection.benchmark.engines.{order['engine']}")
         self.engine.limit_threads(int(self.settings["threads"]))
         frames = np.load(order["frames"])
-        self.frames = [np.ascontiguousarray(self.engine.as_input(frame)) for frame in frames]
+        self.frames = [np.ascontiguousarray(self.engine.as_input(frame, self.settings)) for frame in frames]
         self.run: Run | None = None
 
     def ready(self) -> dict[str, Any]:

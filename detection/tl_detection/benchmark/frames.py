@@ -61,9 +61,10 @@ def collect_frames(size: tuple[int, int] | None, catalog: Path | None, images: P
         DataError: There is no frame, or one cannot be read.
     """
     if catalog is not None:
-        from tl_detection.export.frames import choose_frames
+        from tl_detection.export.frames import choose_frames, open_frames
 
-        source, rows = choose_frames(catalog, None, N_FRAMES)
+        source = open_frames(catalog, None)
+        rows = choose_frames(source, N_FRAMES)
         return _of_size([source.read_rgb(row) for row in rows], size, f"{len(rows)} frames of {catalog}")
     if images is not None:
         from tl_datasets.images import list_images, read_rgb

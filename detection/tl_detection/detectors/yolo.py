@@ -164,6 +164,12 @@ class RawPrediction(nn.Module):
         prediction = self.module(images)
         return prediction[0] if isinstance(prediction, tuple) else prediction
 
+    def undecoded(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """What a one-to-many head decodes: (B, 4 * bins, anchors) logits of distances, (B, C, anchors) of scores."""
+        _, parts = self.module(images)
+        parts = parts.get("one2many", parts)
+        return parts["boxes"], parts["scores"]
+
 
 class YoloDetector:
     """A YOLO network with everything that leads from frames to detections.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import torch
 from torch import nn
 
@@ -34,31 +36,48 @@ class YoloScores(nn.Module):
 class YoloCandidates(nn.Module):
     """A network and the choice of its best candidates.
 
-    One-to-many heads: every point and class is a candidate of its own; the best ones are taken. End-to-end heads give
-    the candidates themselves.
+    One-to-many heads: every point and class is a candidate of its own; the best ones are taken, and their boxes alone
+    are decoded: the softmax over the distances of all points is a tenth of a small network's time. Logits have the
+    order of their scores, so that these are the candidates that a decoded prediction gives. End-to-end heads give the
+    candidates themselves.
     """
 
     def __init__(self, detector: yolo.YoloDetector):
         super().__init__()
         self.network = yolo.RawPrediction(detector.module)
         self.end_to_end = detector.end_to_end
+        layers: Any = detector.module.model
+        head = layers[-1]
+        self.reg_max = int(head.reg_max)
+        if not self.end_to_end:
+            # The head lays its grid of points at its first call.
+            with torch.no_grad():
+                self.network(torch.zeros(1, 3, detector.height_px, detector.width_px))
+            self.register_buffer("points", head.anchors.T.contiguous())
+            self.register_buffer("strides", head.strides.T.contiguous())
+            if self.reg_max > 1:  # the distance of each bin, 0, 1, 2 ... strides, as the checkpoint has them
+                self.register_buffer("steps", head.dfl.conv.weight.detach().flatten())
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         """(B, 3, H, W) in [0, 1] to (B, N, 4) xyxy, (B, N) score, (B, N) class id, and (B,) a sum of what it gave.
 
         The sum is finite if every number is.
         """
-        raw = self.network(images)
-        total = raw.flatten(1).sum(1)
         if self.end_to_end:
-            return raw[..., :4], raw[..., 4], raw[..., 5].to(torch.int64), total
-        n_classes = raw.shape[1] - 4
-        scores = raw[:, 4:].mT.flatten(1)
-        score, position = scores.topk(min(yolo.MAX_CANDIDATES, scores.shape[1]))
-        point = (position // n_classes)[..., None].expand(-1, -1, 4)
-        cxcywh = raw[:, :4].mT.gather(1, point)
-        centre, half = cxcywh[..., :2], cxcywh[..., 2:] / 2
-        return torch.cat([centre - half, centre + half], dim=2), score, position % n_classes, total
+            raw = self.network(images)
+            return raw[..., :4], raw[..., 4], raw[..., 5].to(torch.int64), raw.flatten(1).sum(1)
+        distances, logits = self.network.undecoded(images)
+        batch, n_classes, _ = logits.shape
+        total = distances.flatten(1).sum(1) + logits.flatten(1).sum(1)
+        flat = logits.mT.flatten(1)
+        logit, position = flat.topk(min(yolo.MAX_CANDIDATES, flat.shape[1]))
+        point = position // n_classes
+        chosen = distances.mT.gather(1, point[..., None].expand(-1, -1, 4 * self.reg_max))
+        if self.reg_max > 1:
+            chosen = chosen.reshape(batch, -1, 4, self.reg_max).softmax(-1) @ cast(torch.Tensor, self.steps)
+        centre = cast(torch.Tensor, self.points)[point]
+        xyxy = torch.cat([centre - chosen[..., :2], centre + chosen[..., 2:]], dim=2)
+        return xyxy * cast(torch.Tensor, self.strides)[point], logit.sigmoid(), position % n_classes, total
 
 
 def write_yolo(graph: GraphWriter, tensor: str, detector: yolo.YoloDetector, batch: int) -> list[Candidates]:

@@ -42,7 +42,11 @@ def bench(monkeypatch, frames_file: Path) -> Bench:
         clock.ns += 5_000_000
         return run, lambda: "fake"
 
-    engine.limit_threads, engine.as_input, engine.open_engine = lambda threads: None, lambda frame: frame, open_engine
+    engine.limit_threads, engine.as_input, engine.open_engine = (
+        lambda threads: None,
+        lambda frame, settings: frame,
+        open_engine,
+    )
     engine.seen = seen
     monkeypatch.setitem(sys.modules, "tl_detection.benchmark.engines.fake", engine)
     monkeypatch.setattr(child_module, "_CLOCK", clock)

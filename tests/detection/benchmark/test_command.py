@@ -10,8 +10,6 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from tl_detection.benchmark import benchmark as benchmark_module
-from tl_detection.benchmark.benchmark import only_frame_size
 from tl_detection.benchmark.beside import PLAIN, TORCH, beside_contenders
 from tl_detection.benchmark.prepare import Prepared
 from tl_detection.cli import main
@@ -135,20 +133,14 @@ def test_weights_of_another_file_are_refused(exported, tmp_path: Path, capsys):
     assert "name the checkpoint that was exported" in capsys.readouterr().err
 
 
-def test_a_file_for_one_size_takes_no_other(exported, capsys, monkeypatch):
-    monkeypatch.setattr(benchmark_module, "describe_file", lambda path: ({}, (1920, 1080)))
-    assert main(["benchmark", str(exported[1]), "--frame-size", "1280x720"]) == 2
+def test_a_file_for_one_size_takes_no_other(vehicle_file, capsys):
+    assert main(["benchmark", str(vehicle_file(frame_size=(1920, 1080))), "--frame-size", "1280x720"]) == 2
     assert "takes frames of 1920x1080 alone" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("shape", "expected"),
-    [([1, 720, 1280, 3], (1280, 720)), ([720, 1280, 3], (1280, 720)), ([1, "height", "width", 3], None)],
-)
-def test_the_size_of_frames_is_read_from_the_file(shape: list, expected: tuple[int, int] | None):
-    value = helper.make_tensor_value_info("image", TensorProto.UINT8, shape)
-    model = helper.make_model(helper.make_graph([], "g", [value], []))
-    assert only_frame_size(model) == expected
+def test_a_file_of_several_frames_at_once_is_refused(vehicle_file, capsys):
+    assert main(["benchmark", str(vehicle_file(batch=2))]) == 1
+    assert "takes 2 frames at once" in capsys.readouterr().err
 
 
 def test_beside_a_faster_rcnn_runs_torchvision():

@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tl_runtime.session import Runtime
+from tl_runtime.session import Session
 
 
 def limit_threads(threads: int) -> None:
     """The runtime takes its number of threads when it opens."""
 
 
-def as_input(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """RGB, as it is."""
-    return frame
+def as_input(frame: NDArray[np.uint8], settings: dict[str, Any]) -> NDArray[np.uint8]:
+    """In the order of colours that the file takes."""
+    return frame if settings.get("color_order", "RGB") == "RGB" else frame[..., ::-1]
 
 
 def open_engine(settings: dict[str, Any]) -> tuple[Callable[..., Any], Callable[[], str]]:
@@ -27,13 +27,14 @@ def open_engine(settings: dict[str, Any]) -> tuple[Callable[..., Any], Callable[
         RuntimeError: onnxruntime took another provider.
     """
     provider = settings["provider"]
-    runtime = Runtime(settings["path"], [provider], settings["threads"])
-    check_provider(provider, runtime.providers[0])
+    session = Session(settings["path"], [provider], settings["threads"])
+    check_provider(provider, session.providers[0])
 
     def run(frame: NDArray[np.uint8]) -> tuple[NDArray, NDArray, NDArray]:
-        return runtime.detect(frame, low_scores=True)
+        found = session.run(frame[None], low_scores=True)[0]
+        return found.xyxy, found.scores, found.labels
 
-    return run, lambda: runtime.providers[0]
+    return run, lambda: session.providers[0]
 
 
 def check_provider(wanted: str, taken: str) -> None:

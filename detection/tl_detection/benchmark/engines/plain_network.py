@@ -23,7 +23,7 @@ def limit_threads(threads: int) -> None:
     cv2.setNumThreads(threads)
 
 
-def as_input(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def as_input(frame: NDArray[np.uint8], settings: dict[str, Any]) -> NDArray[np.uint8]:
     """RGB, as it is."""
     return frame
 

@@ -20,7 +20,7 @@ def limit_threads(threads: int) -> None:
     ultralytics_door.limit_threads(threads)
 
 
-def as_input(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def as_input(frame: NDArray[np.uint8], settings: dict[str, Any]) -> NDArray[np.uint8]:
     """`predict` takes arrays as BGR; turning them round is not timed."""
     return frame[:, :, ::-1]
 
