@@ -195,7 +195,7 @@ def contenders_of(folder: Path, architecture: str, weights: Path | None, frames:
     files, others = [], []
     for size, checkpoint, file in exported_sizes(folder, architecture, weights, frames):
         label = f", {size[0]}x{size[1]}"
-        files.append(file_contender(file, "CPU", f"file{label}"))
+        files.append(file_contender(file, "CPU", name=f"file{label}"))
         made = prepare_beside(checkpoint, folder / label.strip(", "))
         found, absent = beside_contenders(made, "CPU", SCORE, files[-1].name, label)
         if absent:
