@@ -14,6 +14,7 @@ from pathlib import Path
 from tl_runtime.contract import REMEDY
 from tl_runtime.errors import ModelError
 
+_DIGEST = re.compile(r"[0-9a-fA-F]{64}")
 _LINE = re.compile(r"([0-9a-fA-F]{64})[ \t]+\*?(.+)")
 # A hash file holds one line.
 _MOST_BYTES = 4096
@@ -30,12 +31,22 @@ def read_bytes(path: Path) -> bytes:
     Raises:
         ModelError: It is missing or cannot be read.
     """
+    require_file(path)
     try:
         return path.read_bytes()
-    except FileNotFoundError as error:
-        raise ModelError(f"{path}: no such file; expected an exported detector, {REMEDY}") from error
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror}); expected an exported detector") from error
+
+
+def require_file(path: Path) -> None:
+    """Refuse what is no ordinary file; a pipe or device would be waited for, or read without end.
+
+    Raises:
+        ModelError: There is no file.
+    """
+    if not path.is_file():
+        found = "no file" if path.exists() else "no such file"
+        raise ModelError(f"{path}: {found}; expected an exported detector, {REMEDY}")
 
 
 def sha256_of(data: bytes) -> str:
@@ -52,8 +63,9 @@ def read_hash_file(path: Path) -> str:
     """The digest in the hash file of the file at `path`.
 
     Raises:
-        ModelError: There is none, or it does not hold one SHA-256 of that file's name.
+        ModelError: That file is missing, or has no hash file, or it does not hold one SHA-256 of that file's name.
     """
+    require_file(path)
     beside = hash_file_of(path)
     try:
         with beside.open("rb") as file:
@@ -78,8 +90,10 @@ def require_digest(path: Path, data: bytes, expected: str) -> None:
         expected: 64 hex digits.
 
     Raises:
-        ModelError: The digest differs.
+        ModelError: The digest differs, or `expected` is none.
     """
+    if _DIGEST.fullmatch(expected) is None:
+        raise ModelError(f"{path}: sha256={expected[:80]!r}, expected 64 hex digits, as sha256sum prints them")
     digest = sha256_of(data)
     if not hmac.compare_digest(digest.encode(), expected.lower().encode()):
         raise ModelError(

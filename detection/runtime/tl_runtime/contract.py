@@ -7,6 +7,7 @@ Two variants exist: a detector takes camera frames and gives lights in their pix
 from __future__ import annotations
 
 import json
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,8 @@ RAW_OUTPUT_NAMES = ("boxes", "scores")
 # Instead of a count: the network gave what is not a finite number, so that nothing is known of the frame.
 NOT_FINITE = -1
 SCHEMA_FILE = Path(__file__).with_name("contract.schema.json")
+# A damaged file may hold a text of any length where a number is expected; a message is one line to be read.
+_MOST_LETTERS = 200
 REMEDY = "make one with: tl export RUN --out FILE.onnx"
 
 
@@ -77,7 +80,7 @@ class Contract:
 
 
 def read_contract(entries: Mapping[str, str], source: str) -> Contract:
-    """Read what an exported file says of itself.
+    """Read what an exported file says of itself. Whatever stands in the entries, nothing but ModelError is raised.
 
     Args:
         entries: The metadata entries of the file.
@@ -93,23 +96,28 @@ def read_contract(entries: Mapping[str, str], source: str) -> Contract:
         version = data["contract"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(f"{source}: the metadata of tl are damaged ({error!r}); {REMEDY}") from error
-    if version != CONTRACT_VERSION or isinstance(version, bool):
+    if type(version) is not int or version != CONTRACT_VERSION:
         raise ModelError(
-            f"{source}: contract version {version}, expected {CONTRACT_VERSION}; use the tl that wrote it, or {REMEDY}"
+            f"{source}: contract version {_short(version)}, expected {CONTRACT_VERSION}; use the tl that wrote it, "
+            f"or {REMEDY}"
         )
     try:
         return _parse(data)
     except (KeyError, TypeError, ValueError) as error:
         what = f"'{error.args[0]}' is missing" if isinstance(error, KeyError) else str(error)
-        raise ModelError(f"{source}: the metadata of tl are damaged ({what}); {REMEDY}") from error
+        raise ModelError(f"{source}: the metadata of tl are damaged ({what[:_MOST_LETTERS]}); {REMEDY}") from error
 
 
 def _parse(data: Mapping[str, Any]) -> Contract:
     floor = _number(data, "score_floor", 0, 1)
     scores = data["operating_scores"]
-    names = [_text(item, "name") for item in _list(data, "classes")]
+    items = _list(data, "classes")
+    names = [_text(item, "name") for item in items]
     if not names or len(set(names)) != len(names):
         raise ValueError("classes: expected one or more, each with a name of its own")
+    # The network's outputs count the classes: in another order, a red light would be a green one.
+    if [_whole(item, "id", 0) for item in items] != list(range(len(items))):
+        raise ValueError("classes: expected ids that count from 0 in the order of the list")
     if scores is not None and (not isinstance(scores, dict) or set(scores) != set(names)):
         raise ValueError("operating_scores: expected one score for each class")
     classes = tuple(
@@ -120,9 +128,9 @@ def _parse(data: Mapping[str, Any]) -> Contract:
             group=_whole(item, "group", 0),
             threshold=floor if scores is None else _number(scores, name, 0, 1),
         )
-        for name, item in zip(names, data["classes"], strict=True)
+        for name, item in zip(names, items, strict=True)
     )
-    frame, network = data["frame"], data["input"]
+    frame, network = _object(data, "frame"), _object(data, "input")
     is_any = frame["width_px"] is None and frame["height_px"] is None
     return Contract(
         variant=_choice(data, "variant", ("detector", "raw")),
@@ -140,27 +148,33 @@ def _parse(data: Mapping[str, Any]) -> Contract:
 def _number(data: Mapping[str, Any], key: str, low: float, high: float) -> float:
     value = data[key]
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-        raise ValueError(f"{key}: {value!r}, expected a number from {low} to {high}")
+        raise ValueError(f"{key}: {_short(value)}, expected a number from {low} to {high}")
     return float(value)
 
 
 def _whole(data: Mapping[str, Any], key: str, low: int) -> int:
     value = data[key]
     if isinstance(value, bool) or not isinstance(value, int) or value < low:
-        raise ValueError(f"{key}: {value!r}, expected a whole number from {low} on")
+        raise ValueError(f"{key}: {_short(value)}, expected a whole number from {low} on")
     return value
 
 
 def _text(data: Mapping[str, Any], key: str, *, may_be_none: bool = False) -> Any:
     value = data[key]
     if not isinstance(value, str) and not (may_be_none and value is None):
-        raise ValueError(f"{key}: {value!r}, expected a text")
+        raise ValueError(f"{key}: {_short(value)}, expected a text")
     return value
 
 
 def _choice(data: Mapping[str, Any], key: str, known: tuple[str, ...]) -> Any:
     if data[key] not in known:
-        raise ValueError(f"{key}: {data[key]!r}, expected {' or '.join(known)}")
+        raise ValueError(f"{key}: {_short(data[key])}, expected {' or '.join(known)}")
+    return data[key]
+
+
+def _object(data: Mapping[str, Any], key: str) -> dict[str, Any]:
+    if not isinstance(data[key], dict):
+        raise ValueError(f"{key}: {_short(data[key])}, expected an object")
     return data[key]
 
 
@@ -168,3 +182,8 @@ def _list(data: Mapping[str, Any], key: str) -> list[Any]:
     if not isinstance(data[key], list):
         raise ValueError(f"{key}: expected a list")
     return data[key]
+
+
+def _short(value: Any) -> str:
+    """A value as JSON gave it, however deep or long it is."""
+    return reprlib.repr(value)
