@@ -1,10 +1,8 @@
-"""`OnnxDetector` and the runtime under it: what they refuse, and that a vehicle needs numpy and onnxruntime only."""
+"""`OnnxDetector`: what it gives, and what it refuses. The runtime under it has tests of its own."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -136,7 +134,7 @@ def hide_thresholds(model: onnx.ModelProto) -> None:
 
 @pytest.mark.parametrize("change", [rename_input, fix_height, hide_thresholds])
 def test_inputs_that_the_metadata_do_not_tell_are_refused(change, vehicle_file):
-    with pytest.raises(WeightsError, match="expected one uint8"):
+    with pytest.raises(WeightsError, match="by its metadata"):
         OnnxDetector(vehicle_file(change=change))
 
 
@@ -210,43 +208,6 @@ def test_missing_file_and_absent_provider(model_path, tmp_path):
         OnnxDetector(tmp_path / "absent.onnx")
     with pytest.raises(WeightsError, match="has no NoSuchProvider"):
         OnnxDetector(model_path, providers=["NoSuchProvider"])
-
-
-IN_VEHICLE = """
-import sys
-
-ALLOWED = {"numpy", "onnxruntime", "tl_runtime"} | set(sys.stdlib_module_names)
-
-
-class Refuse:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] not in ALLOWED:
-            raise ImportError(f"{name} is not in the vehicle")
-
-
-sys.meta_path.insert(0, Refuse())
-import numpy as np
-from tl_runtime import Detector
-
-lights = Detector(sys.argv[1], threads=1)
-frame = np.zeros((64, 128, 3), np.uint8)
-frame[8:] = 200
-result = lights.detect(frame)
-print([lights.classes[i].name for i in result.labels], result.xyxy.tolist())
-foreign = {name.partition(".")[0] for name in sys.modules} & {
-    "torch", "torchvision", "ultralytics", "cv2", "polars", "pydantic", "onnx", "yaml", "PIL"
-}
-print(sorted(foreign))
-"""
-
-
-def test_runtime_imports_numpy_and_onnxruntime_only(model_path):
-    result = subprocess.run(
-        [sys.executable, "-c", IN_VEHICLE, str(model_path)], capture_output=True, text=True, timeout=120, check=False
-    )
-    assert result.returncode == 0, result.stderr
-    assert result.stdout.splitlines() == ["['red', 'light'] [[64.0, 16.0, 80.0, 48.0], [16.0, 8.0, 32.0, 24.0]]", "[]"]
-    assert result.stderr == ""
 
 
 @pytest.fixture

@@ -42,10 +42,13 @@ def require_file(path: Path) -> None:
     """Refuse what is no ordinary file; a pipe or device would be waited for, or read without end.
 
     Raises:
-        ModelError: There is no file.
+        ModelError: There is no file, or no way to it.
     """
-    if not path.is_file():
-        found = "no file" if path.exists() else "no such file"
+    try:
+        found = "" if path.is_file() else "no file" if path.exists() else "no such file"
+    except OSError as error:
+        found = f"cannot be read ({error.strerror})"
+    if found:
         raise ModelError(f"{path}: {found}; expected an exported detector, {REMEDY}")
 
 

