@@ -60,7 +60,7 @@ def test_sha256sum_reads_and_writes_the_same(path):
 )
 def test_a_damaged_hash_file_is_refused(path, text):
     hash_file_of(path).write_text(text)
-    with pytest.raises(ModelError, match="expected one line, 64 hex digits and the name lights.onnx") as caught:
+    with pytest.raises(ModelError, match=r"expected one line, 64 hex digits and the name lights\.onnx") as caught:
         read_hash_file(path)
     assert "\n" not in str(caught.value)
 
@@ -73,11 +73,11 @@ def test_bytes_that_are_no_text_are_refused(path):
 
 def test_the_missing_one_is_named(path):
     hash_file_of(path).unlink()
-    with pytest.raises(ModelError, match="lights.onnx.sha256: no hash file"):
+    with pytest.raises(ModelError, match=r"lights\.onnx\.sha256: no hash file"):
         read_hash_file(path)
     path.unlink()
     for read in (read_hash_file, read_bytes):
-        with pytest.raises(ModelError, match="lights.onnx: no such file"):
+        with pytest.raises(ModelError, match=r"lights\.onnx: no such file"):
             read(path)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import time
 from pathlib import Path
 
@@ -66,8 +67,6 @@ BAD = {
 
 @pytest.mark.parametrize(("frame", "health", "message"), BAD.values(), ids=BAD.keys())
 def test_what_is_no_frame_for_any_file(frame, health, message, any_size, one_size):
-    import re
-
     for contract, form in ((any_size, r"\(height, width, 3\)"), (one_size, r"\(32, 64, 3\)")):
         found, reason = check_form(frame, contract)
         assert found is health
@@ -80,9 +79,7 @@ def test_other_sizes_are_for_files_of_any_size(any_size, one_size):
     assert check_form(turned, any_size) == (Health.OK, "")
     health, reason = check_form(turned, one_size)
     assert health is Health.WRONG_SIZE
-    assert reason == (
-        "shape (64, 32, 3), expected a numpy array (32, 64, 3) uint8 RGB; height and width are exchanged"
-    )
+    assert reason == ("shape (64, 32, 3), expected a numpy array (32, 64, 3) uint8 RGB; height and width are exchanged")
     assert check_form(GOOD[:-1], one_size)[0] is Health.WRONG_SIZE
     assert check_form(GOOD, one_size) == (Health.OK, "")
 
