@@ -19,6 +19,9 @@ _CPU = "CPUExecutionProvider"
 # More is a slip of the finger, and onnxruntime would start as many.
 _MOST_THREADS = 1024
 _FATAL_ONLY = 4
+# Weights in another file are outside of what was hashed. Each names its file under this key, a text of 8 letters in the
+# encoding of ONNX; and newer versions of onnxruntime (1.20 does not) look for them where they are told to: nowhere.
+_LOCATION_KEY = b"\x0a\x08location"
 _EXTERNAL_DATA_FOLDER = "session.model_external_initializers_file_folder_path"
 
 
@@ -169,12 +172,13 @@ def open_session(
         raise ModelError(f"{path}: onnxruntime has no {absent[0]} here; choose from {', '.join(available)}")
     if threads is not None and not 1 <= threads <= _MOST_THREADS:
         raise ModelError(f"{path}: {threads} threads, expected 1 to {_MOST_THREADS}")
+    if _LOCATION_KEY in data:
+        raise ModelError(f"{path}: has weights in another file, which nobody verified; {REMEDY}")
     options = onnxruntime.SessionOptions()
     # Warnings of the library are no news to the driver of a vehicle; errors arrive as exceptions.
     options.log_severity_level = _FATAL_ONLY
     # One plan of memory would be kept for every size of frame that was ever seen.
     options.enable_mem_pattern = False
-    # Weights in another file would be outside of what was hashed: there is no place to look for them.
     options.add_session_config_entry(_EXTERNAL_DATA_FOLDER, os.devnull)
     if threads is not None:
         options.intra_op_num_threads = threads
