@@ -293,3 +293,10 @@ def test_a_drive_of_real_frames_is_not_frozen(shared_data):
     watch = CameraWatch(WatchRules(frozen_after=2))
     assert len(images) > 10
     assert {looked(watch, cv2.imread(str(path))) for path in images} == {Health.OK}
+
+
+def test_the_readme_explains_each_word_of_health():
+    readme = Path(__file__).resolve().parents[3] / "detection" / "runtime" / "README.md"
+    rows = [line for line in readme.read_text().splitlines() if line.startswith("| `")]
+    assert [row.split("`")[1] for row in rows] == [str(health) for health in Health]
+    assert all(row.count("|") == 4 for row in rows)
