@@ -134,7 +134,7 @@ def hide_thresholds(model: onnx.ModelProto) -> None:
 
 @pytest.mark.parametrize("change", [rename_input, fix_height, hide_thresholds])
 def test_inputs_that_the_metadata_do_not_tell_are_refused(change, vehicle_file):
-    with pytest.raises(WeightsError, match="by its metadata"):
+    with pytest.raises(WeightsError, match="as its metadata say"):
         OnnxDetector(vehicle_file(change=change))
 
 

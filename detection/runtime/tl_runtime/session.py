@@ -211,7 +211,7 @@ def _outputs(contract: Contract) -> _Nodes:
 def _require(path: Path, what: str, found: _Nodes, expected: _Nodes) -> None:
     if found != expected:
         named = [", ".join(f"{name} {kind} {shape}" for name, kind, shape in nodes) for nodes in (found, expected)]
-        raise ModelError(f"{path}: {what} {named[0] or 'none'}, expected {named[1]} by its metadata; {REMEDY}")
+        raise ModelError(f"{path}: {what} {named[0] or 'none'}, expected {named[1]}, as its metadata say; {REMEDY}")
 
 
 def _first_line(error: Exception) -> str:

@@ -222,9 +222,9 @@ def times(rules: WatchRules, draw, *frames: tuple) -> list[str]:
 
 
 def test_a_frame_must_be_newer_than_the_one_before(draw):
-    told = times(WatchRules(), draw, (5 * MS, None), (5 * MS, None), (3 * MS, None), (6 * MS, None), (None, None))
+    told = times(WatchRules(), draw, *((time and time * MS, None) for time in (5, 5, 3, 4, 6, None)))
     before = "before the newest frame, or is that frame again"
-    assert told == ["", f"taken 0.0 ms {before}", f"taken 2.0 ms {before}", "", ""]
+    assert told == ["", f"taken 0.0 ms {before}", f"taken 2.0 ms {before}", f"taken 1.0 ms {before}", "", ""]
 
 
 def test_without_an_age_the_clock_may_be_any(draw):
