@@ -227,6 +227,8 @@ def swap_names(model: onnx.ModelProto) -> None:
     entry = next(entry for entry in model.metadata_props if entry.key == "tl")
     data = json.loads(entry.value)
     data["classes"].reverse()
+    for number, item in enumerate(data["classes"]):
+        item["id"] = number  # else the contract's reader refuses it before anything is compared
     data["label_space"]["classes"] = dict(reversed(list(data["label_space"]["classes"].items())))
     entry.value = json.dumps(data)
 
