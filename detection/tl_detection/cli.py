@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from tl_detection import benchmark_cli, dataset_cli, evaluation_cli
+from tl_detection import benchmark_cli, compression_cli, dataset_cli, evaluation_cli
 from tl_detection.dataset_cli import add_command
 
 _EPILOG = """\
@@ -61,11 +61,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGTERM, _end)
 
     from tl_datasets.errors import TlError, UsageError
-    from tl_detection import benchmark_commands, commands, dataset_commands, detect_commands, evaluation_commands
+    from tl_detection import (
+        benchmark_commands,
+        commands,
+        compression_commands,
+        dataset_commands,
+        detect_commands,
+        evaluation_commands,
+    )
 
     name = f"run_{options.command}"
     try:
-        files = (commands, dataset_commands, detect_commands, evaluation_commands, benchmark_commands)
+        files = (
+            commands,
+            dataset_commands,
+            detect_commands,
+            evaluation_commands,
+            benchmark_commands,
+            compression_commands,
+        )
         run = next(vars(each)[name] for each in files if name in vars(each))
         return run(options)
     except UsageError as error:
@@ -119,6 +133,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_lint(commands)
     evaluation_cli.add_commands(commands)
     _add_export(commands)
+    compression_cli.add_commands(commands)
     _add_inspect(commands)
     _add_detect(commands)
     benchmark_cli.add_commands(commands)

@@ -1,1 +1,1 @@
-"""Smaller and faster files: an exported detector in fp16 or int8, accepted or refused by the evaluation per condition."""
+"""Smaller and faster files: an exported detector in int8 or fp16, refused where a condition suffers."""

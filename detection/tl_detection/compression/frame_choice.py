@@ -1,8 +1,8 @@
 """Which frames calibrate: few, from every condition and with every state, the same ones every time.
 
-A condition that is missing here is one whose numbers the calibration has not seen: a lit lamp at night is brighter than
-anything in daylight. Frames are taken one by one, each time the one with most of what was seen least so far, so that the
-first frames of a choice are balanced, too.
+A condition that is missing here is one whose numbers the calibration has not seen: a lit lamp at night is brighter
+than anything in daylight. Frames are taken one by one, each time the one with most of what was seen least so far, so
+that the first frames of a choice are balanced, too.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ _CONDITIONS = ("weather", "time_of_day", "scene")
 _MOST_LOOKED_AT = 20_000
 
 
-def choose_balanced(catalog: Catalog, n_frames: int, *, seed: int, conditions: Sequence[str] = _CONDITIONS) -> list[int]:
+def choose_balanced(
+    catalog: Catalog, n_frames: int, *, seed: int, conditions: Sequence[str] = _CONDITIONS
+) -> list[int]:
     """Choose frames in which every condition and every state by time of day comes up as evenly as it can.
 
     Args:

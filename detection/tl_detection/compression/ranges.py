@@ -14,8 +14,8 @@ import onnxruntime
 from onnx import helper
 
 from tl_datasets.errors import DataError
-from tl_detection.compression.running import feed_of, open_bytes
 from tl_detection.compression.region import Region, data_values
+from tl_detection.compression.running import feed_of, open_bytes
 from tl_detection.detector import Image
 
 # Value -> lowest and highest number.

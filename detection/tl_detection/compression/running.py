@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
 from tl_datasets.errors import DataError
 from tl_detection.detector import Image
+from tl_runtime.session import METADATA_KEY
 
 
 def open_bytes(model: bytes, threads: int | None = None) -> onnxruntime.InferenceSession:
@@ -31,7 +34,7 @@ def frame_size(session: onnxruntime.InferenceSession) -> tuple[int, int] | None:
 
 
 def feed_of(session: onnxruntime.InferenceSession, image: Image) -> dict[str, NDArray[np.uint8]]:
-    """One frame as the input of a file; a file that takes several at once takes it as often.
+    """One RGB frame as the input of a file, in its order of colours; who takes several at once takes it as often.
 
     Raises:
         DataError: The file takes frames of another size only.
@@ -42,5 +45,13 @@ def feed_of(session: onnxruntime.InferenceSession, image: Image) -> dict[str, ND
             f"a frame of {image.shape[1]}x{image.shape[0]}, the file takes {size[1]}x{size[0]}; "
             "choose frames of the camera that it was exported for"
         )
+    if is_bgr(session):
+        image = image[..., ::-1]
     batch = asked.shape[0] if isinstance(asked.shape[0], int) else 1
     return {asked.name: np.ascontiguousarray(np.broadcast_to(image, (batch, *image.shape)))}
+
+
+def is_bgr(session: onnxruntime.InferenceSession) -> bool:
+    """Whether a file takes frames with blue first."""
+    entry = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY, "{}")
+    return json.loads(entry).get("color_order") == "BGR"
