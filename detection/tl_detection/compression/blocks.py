@@ -28,7 +28,10 @@ class Block:
 
 def find_blocks(region: Region) -> tuple[Block, ...]:
     """Group the layers of a region by module, in the order of the file; the last layers each stand alone."""
-    named = [(_path_of(layer), layer) for layer in region.layers]
+    paths = [_path_of(layer) for layer in region.layers]
+    # What all names begin with tells nothing, but for its last word.
+    start = max(0, len(_common(paths)) - 1)
+    named = [(path[start:], layer) for path, layer in zip(paths, region.layers, strict=True)]
     found = []
     for path, layers in _split(named, 0):
         names = {layer.node for layer in layers}
@@ -55,7 +58,7 @@ def _split(
 
 
 def _path_of(layer: Layer) -> tuple[str, ...]:
-    """The module that holds a layer's weights, such as ("network", "model", "23", "cv2", "0", "2")."""
+    """The module that holds a layer's weights, such as ("network", "module", "model", "23", "cv2", "0", "2")."""
     path = layer.weight
     for prefix in NETWORK_PREFIXES:
         path = path.removeprefix(prefix)

@@ -3,8 +3,10 @@
 The rule. AP50 of all frames, and of every slice with enough lights to conclude from, may not lie more than a limit
 below that of the float file; nor may AP of all frames, which asks for exact boxes, where small lights suffer first. No
 more lights that mean stop may be called green. These are the values on the judged frames; `surely` asks more: the whole
-95 % interval must lie within the limit. A slice with too few lights is refused only where even the best end of its
-interval lies beyond the limit; else it is named as too small to judge.
+95 % interval must lie within the limit. A slice has too few lights where one light more or less could decide (a light
+of a class of n moves the mean over C classes by up to 1 / nC), and where a report marks it as small: it is refused only
+where even the best end of its interval lies beyond the limit, else named. Without that, a limit of 0.02 refused a
+slice of 40 lights of a good file for one yellow light.
 
 Both files count from the same operating scores: those that the float file carries, or else its best on these frames.
 The smaller file takes over the float file's in the vehicle.
@@ -19,6 +21,7 @@ from typing import Literal
 from tl_detection.evaluation.compare.differences import Difference, Scored, measure_differences
 from tl_detection.evaluation.report import Evaluation
 from tl_detection.evaluation.report_values import EVERYWHERE
+from tl_detection.evaluation.scores import Scores
 
 # 2.6 times the 0.008 by which AP50 of one network moved between sensible ways to quantise it, and a third of the 0.06
 # that a quantised head cost on small lights.
@@ -51,11 +54,13 @@ class Judged:
         difference: Of the smaller file from the float file.
         verdict: Whether it may be so.
         limit: How much worse it may have become.
+        one_light: How much one light of the rarest class can move it.
     """
 
     difference: Difference
     verdict: Verdict
     limit: float
+    one_light: float
 
     @property
     def worse_by(self) -> float | None:
@@ -75,28 +80,46 @@ def compare_evaluations(
     return tuple(item for item in found if item.first_value is not None and ":" not in item.measure)
 
 
-def judge(differences: Sequence[Difference], limits: Limits) -> tuple[Judged, ...]:
-    """Judge what the rule speaks of: AP50 everywhere, AP and red as green of all frames."""
+def judge(float_file: Evaluation, differences: Sequence[Difference], limits: Limits) -> tuple[Judged, ...]:
+    """Judge what the rule speaks of: AP50 everywhere, AP and red as green of all frames.
+
+    Args:
+        float_file: The evaluation that the others are compared with.
+        differences: From it, see `compare_evaluations`.
+        limits: To judge by.
+    """
+    report = float_file.report
+    scores = {EVERYWHERE: report.overall, **{item.name: item.scores for item in report.slices}}
     judged = []
     for item in differences:
         if item.measure != "ap50" and item.slice != EVERYWHERE:
             continue
-        limit = limits.max_red_as_green_rise if item.measure == "red_as_green" else limits.max_drop
-        judged.append(Judged(difference=item, verdict=_verdict(item, limit, surely=limits.surely), limit=limit))
+        of_stop = item.measure == "red_as_green"
+        limit = limits.max_red_as_green_rise if of_stop else limits.max_drop
+        one_light = 1 / max(item.objects, 1) if of_stop else _one_light(scores[item.slice])
+        # All frames are judged whatever there is: nothing else could stand for them.
+        has_few = item.slice != EVERYWHERE and (item.is_small or one_light > limit)
+        verdict = _verdict(item, limit, has_few=has_few, surely=limits.surely)
+        judged.append(Judged(difference=item, verdict=verdict, limit=limit, one_light=one_light))
     return tuple(judged)
 
 
-def worst_excess(differences: Sequence[Difference], limits: Limits) -> tuple[float, str]:
-    """How far the worst of what is judged, and not too small, lies beyond its limit (0 or less = within), and what."""
+def _one_light(scores: Scores) -> float:
+    counts = [item.objects for item in scores.classes if item.objects]
+    return 1 / (min(counts) * len(counts)) if counts else 1.0
+
+
+def worst_excess(judged: Sequence[Judged]) -> tuple[float, str]:
+    """How far the worst of what has enough lights lies beyond its limit (0 or less = within), and what it is."""
     found = [
         (item.worse_by - item.limit, f"{item.difference.measure} of {item.difference.slice}")
-        for item in judge(differences, limits)
+        for item in judged
         if item.worse_by is not None and item.verdict != "too few"
     ]
     return max(found, default=(0.0, EVERYWHERE))
 
 
-def _verdict(item: Difference, limit: float, *, surely: bool) -> Verdict:
+def _verdict(item: Difference, limit: float, *, has_few: bool, surely: bool) -> Verdict:
     point = _worse_by(item, item.difference)
     if point is None:
         return "too few"
@@ -106,7 +129,7 @@ def _verdict(item: Difference, limit: float, *, surely: bool) -> Verdict:
         bounds = sorted(
             value if not item.higher_is_better else -value for value in (item.significance.low, item.significance.high)
         )
-    if item.is_small and item.slice != EVERYWHERE:
+    if has_few:
         is_sure = item.significance is not None and min(bounds) > limit
         return "refused" if is_sure else "too few"
     if not surely:

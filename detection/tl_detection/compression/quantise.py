@@ -155,7 +155,7 @@ def quantise(
         precision=to,
         float_file=facts["float"],
         smaller=facts[to],
-        judged=judge(differences, limits),
+        judged=judge(before, differences, limits),
         limits=limits,
         split=split,
         frames=before.report.overall.frames,
@@ -290,7 +290,7 @@ def _choose_blocks(
         with opened(trials.write(kept)) as detector:
             after = _evaluate(detector, selection, by, scores, show, f"choose: {len(kept)} blocks in float")
         found = compare_evaluations(before, after, replicates=_SELECTION_REPLICATES, seed=seed)
-        worst, where = worst_excess(found, stricter)
+        worst, where = worst_excess(judge(before, found, stricter))
         logger.info("%d blocks in float: %s is %.4f beyond its limit", len(kept), where, worst)
         return worst, where
 

@@ -114,7 +114,7 @@ def _row(item: Judged, title: str | None = None) -> tuple[str, ...]:
         f"{_MEASURES[found.measure]} {place}"
     )  # fmt: skip
     return (
-        words + (SMALL_MARK if found.is_small else ""),
+        words + (SMALL_MARK if item.verdict == "too few" else ""),
         value_text(found.first_value),
         value_text(found.second_value),
         value_text(found.difference, signed=True),
@@ -142,8 +142,8 @@ def _notes(report: QuantisationReport) -> list[str]:
             if report.limits.surely
             else "The value on these frames must lie within the limit; --surely asks that of the whole interval."
         ),
-        f"{SMALL_MARK} too few lights or sequences to conclude from: refused only where the whole interval lies beyond "
-        "the limit.",
+        f"{SMALL_MARK} too few lights, so that one more or less would decide, or too few sequences: refused only where "
+        "the whole interval lies beyond the limit.",
     ]
     if report.sensitivities:
         worst = [f"{item.block} {item.disagreement:.3f}" for item in report.sensitivities[:_SENSITIVE_SHOWN]]
