@@ -42,6 +42,13 @@ def add_commands(commands) -> None:
         "--surely", action="store_true", help="judge by the whole 95 %% interval, not by the value on these frames"
     )
     parser.add_argument(
+        "--max-disagreement",
+        type=float,
+        default=0.05,
+        metavar="SHARE",
+        help="with the float file on calibration frames; more blocks stay in float until then (default 0.05)",
+    )
+    parser.add_argument(
         "--keep-float",
         action="append",
         default=[],

@@ -29,6 +29,7 @@ def run_quantise(options: argparse.Namespace) -> int:
             max_drop=options.max_drop,
             max_red_as_green_rise=options.max_red_as_green_rise,
             surely=options.surely,
+            max_disagreement=options.max_disagreement,
         ),
         keep_float=options.keep_float,
         report_folder=options.report,

@@ -26,6 +26,8 @@ from tl_detection.evaluation.scores import Scores
 # 2.6 times the 0.008 by which AP50 of one network moved between sensible ways to quantise it, and a third of the 0.06
 # that a quantised head cost on small lights.
 MAX_DROP = 0.02
+# See `sensitivity`.
+MAX_DISAGREEMENT = 0.05
 _JUDGED = ("ap", "ap50", "red_as_green")
 
 Verdict = Literal["accepted", "refused", "too few"]
@@ -39,11 +41,13 @@ class Limits:
         max_drop: Of AP50 and AP.
         max_red_as_green_rise: Of the share of the lights that mean stop and are called green.
         surely: Whether the whole interval must hold to that.
+        max_disagreement: With the float file, on the frames on which it is decided which blocks stay in float.
     """
 
     max_drop: float = MAX_DROP
     max_red_as_green_rise: float = 0.0
     surely: bool = False
+    max_disagreement: float = MAX_DISAGREEMENT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ from tl_datasets.catalog import CONDITIONS, Catalog
 from tl_datasets.errors import DataError, UsageError, WeightsError
 from tl_datasets.images import write_whole
 from tl_datasets.new_folder import new_folder, refuse_full
+from tl_detection.compression.agreement import disagreement
 from tl_detection.compression.blocks import find_blocks
 from tl_detection.compression.frame_choice import choose_balanced, part_of, without_copies
 from tl_detection.compression.judge import Limits, compare_evaluations, judge, worst_excess
@@ -131,8 +132,9 @@ def quantise(
     if len(kept) == len(blocks):
         raise WeightsError(
             f"{path}: every block would have to stay in float to lose less than "
-            f"{limits.max_drop * _SELECTION_SHARE:g} (half of --max-drop) on frames of split {calibrate_split}; "
-            f"choose a larger --max-drop, or ship the float file"
+            f"{limits.max_drop * _SELECTION_SHARE:g} (half of --max-drop) and disagree by less than "
+            f"{limits.max_disagreement:g} on frames of split {calibrate_split}; choose a larger --max-drop or "
+            "--max-disagreement, or ship the float file"
         )
     smaller_model = trials.write(kept)
     onnx.checker.check_model(smaller_model, full_check=True)
@@ -211,6 +213,8 @@ def _check_options(
         raise UsageError(f"--calibration-frames {calibration_frames}: expected 1 or more")
     if not 0 <= limits.max_drop < 1 or not 0 <= limits.max_red_as_green_rise < 1:
         raise UsageError("--max-drop and --max-red-as-green-rise: expected numbers from 0 to below 1")
+    if not 0 < limits.max_disagreement <= 1:
+        raise UsageError(f"--max-disagreement {limits.max_disagreement:g}: expected more than 0, and at most 1")
     if out.exists() and (out.is_dir() or not overwrite):
         raise DataError(f"{out}: exists already; choose another --out or replace it with --force")
 
@@ -286,15 +290,23 @@ def _choose_blocks(
             ranked.extend(measure_sensitivities(trials, few, told))
         return [item.block for item in ranked]
 
-    def excess(kept: Sequence[str]) -> tuple[float, str]:
+    def attempt(kept: tuple[str, ...]) -> Step:
         with opened(trials.write(kept)) as detector:
             after = _evaluate(detector, selection, by, scores, show, f"choose: {len(kept)} blocks in float")
         found = compare_evaluations(before, after, replicates=_SELECTION_REPLICATES, seed=seed)
-        worst, where = worst_excess(judge(before, found, stricter))
-        logger.info("%d blocks in float: %s is %.4f beyond its limit", len(kept), where, worst)
-        return worst, where
+        excess, where = worst_excess(judge(before, found, stricter))
+        pairs = zip(before.detections, after.detections, strict=True)
+        step = Step(kept=kept, disagreement=disagreement(pairs), excess=excess, where=where)
+        logger.info(
+            "%d blocks in float: disagreement %.4f, %s %+.4f beyond its limit",
+            len(kept),
+            step.disagreement,
+            where,
+            excess,
+        )
+        return step
 
-    return keep_until(rank, always, excess), tuple(ranked)
+    return keep_until(rank, always, attempt, limits.max_disagreement), tuple(ranked)
 
 
 def _evaluate(

@@ -30,9 +30,12 @@ def format_markdown(report: QuantisationReport) -> str:
             for item in report.sensitivities
         ]
         parts.append(as_markdown(Table(title="Blocks", header=("block", "disagreement", "works in"), rows=tuple(rows))))
-    if len(report.steps) > 1:
-        rows = [(str(len(step.kept)), f"{step.excess:+.4f}", step.where) for step in report.steps]
-        header = ("blocks in float", "beyond its limit", "what")
+    if report.steps:
+        rows = [
+            (str(len(step.kept)), f"{step.disagreement:.4f}", f"{step.excess:+.4f}", step.where)
+            for step in report.steps
+        ]
+        header = ("blocks in float", "disagreement", "beyond its limit", "what suffers most")
         parts.append(as_markdown(Table(title="Choices tried on calibration frames", header=header, rows=tuple(rows))))
     return "\n\n".join(parts) + "\n"
 
