@@ -53,7 +53,7 @@ def add_commands(commands) -> None:
         action="append",
         default=[],
         metavar="BLOCK",
-        help="beginning of the names of blocks that stay in float; may be repeated",
+        help="block, or module of blocks, that stays in float whatever is measured; may be repeated",
     )
     parser.add_argument("--report", type=Path, metavar="DIR", help="folder to make for quantisation.json, .md")
     parser.add_argument("--replicates", type=int, default=1000, help="of the intervals (default 1000)")

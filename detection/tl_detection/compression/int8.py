@@ -20,6 +20,8 @@ from tl_detection.compression.ranges import Ranges
 from tl_detection.compression.region import ACTIVATION_KINDS, LAYER_KINDS, PASSING_KINDS, data_inputs, output_axis
 from tl_detection.compression.rewrite import without_unused
 
+# How the names of all scales end.
+SCALE = "/scale"
 _STEPS = 255
 # A layer's sums have 32 bits; a bias must leave room for them.
 _LARGEST_BIAS = 2.0**30
@@ -123,7 +125,7 @@ class _Writer:
     def _write_constant(self, name: str, rounded: NDArray, scale: NDArray[np.float32], axis: int) -> str:
         inputs = [
             self._add(f"{name}/quantised", rounded),
-            self._add(f"{name}/scale", scale),
+            self._add(f"{name}{SCALE}", scale),
             self._add(f"{name}/zero_point", np.zeros(len(scale), rounded.dtype)),
         ]
         back = f"{name}/dequantised"

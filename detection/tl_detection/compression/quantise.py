@@ -93,7 +93,7 @@ def quantise(
         calibration_frames: How many to calibrate on, balanced over conditions and states.
         by: Conditions to judge by, beside the height of the lights.
         limits: How much worse it may be; None = `Limits()`.
-        keep_float: Beginnings of the names of blocks that stay in float, such as "network.model.23".
+        keep_float: Blocks that stay in float whatever is measured, or modules of such, such as "model.23".
         report_folder: Folder to make for quantisation.json and quantisation.md, refused or not.
         overwrite: Replace a file that exists.
         replicates: Of the intervals.
@@ -219,11 +219,16 @@ def _check_options(
         raise DataError(f"{out}: exists already; choose another --out or replace it with --force")
 
 
-def _blocks_named(beginnings: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
-    unknown = [word for word in beginnings if not any(name.startswith(word) for name in names)]
+def _blocks_named(words: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
+    """The blocks of these names, and those inside modules of these names."""
+
+    def is_meant(name: str, word: str) -> bool:
+        return name == word or name.startswith(f"{word}.")
+
+    unknown = [word for word in words if not any(is_meant(name, word) for name in names)]
     if unknown:
-        raise UsageError(f"--keep-float {unknown[0]}: no block begins like that; the file has {', '.join(names)}")
-    return tuple(name for name in names if any(name.startswith(word) for word in beginnings))
+        raise UsageError(f"--keep-float {unknown[0]}: no such block; the file has {', '.join(names)}")
+    return tuple(name for name in names if any(is_meant(name, word) for word in words))
 
 
 def _pool(part: Catalog, judged: Catalog, detector: OnnxDetector, data: bytes, catalog: object) -> Catalog:
@@ -287,7 +292,7 @@ def _choose_blocks(
 
     def rank() -> list[str]:
         with show("sensitivity", "blocks") as told:
-            ranked.extend(measure_sensitivities(trials, few, told))
+            ranked.extend(measure_sensitivities(trials, few, told, without=always))
         return [item.block for item in ranked]
 
     def attempt(kept: tuple[str, ...]) -> Step:

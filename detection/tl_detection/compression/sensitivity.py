@@ -56,16 +56,28 @@ class Step:
 
 
 def measure_sensitivities(
-    trials: Trials, images: Sequence[Image], progress: Callable[[int, int], None] | None = None
+    trials: Trials,
+    images: Sequence[Image],
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    without: Sequence[str] = (),
 ) -> tuple[Sensitivity, ...]:
-    """The sensitivity of each block, the highest first; of equals the one that comes first in the file."""
+    """The sensitivity of each block, the highest first; of equals the one that comes first in the file.
+
+    Args:
+        trials: Makes the files.
+        images: (H, W, 3) uint8 RGB.
+        progress: Called with the number of blocks done and in all.
+        without: Blocks that are not asked about.
+    """
+    blocks = [block for block in trials.blocks if block.name not in without]
     expected = trials.detect(trials.names, images)
     found = []
-    for number, block in enumerate(trials.blocks, start=1):
+    for number, block in enumerate(blocks, start=1):
         said = trials.detect(trials.names - {block.name}, images)
         found.append(Sensitivity(block=block.name, disagreement=disagreement(zip(expected, said, strict=True))))
         if progress is not None:
-            progress(number, len(trials.blocks))
+            progress(number, len(blocks))
     return tuple(sorted(found, key=lambda item: -item.disagreement))
 
 
@@ -78,7 +90,7 @@ def keep_until(
     """Keep more blocks in float, until it is enough.
 
     Args:
-        rank: Gives all blocks, the most sensitive first; asked only where it is needed, for it takes a while.
+        rank: Gives the other blocks, the most sensitive first; asked only where it is needed, for it takes a while.
         always: Blocks that stay in float from the start.
         attempt: Tries a choice of blocks.
         max_disagreement: Limit of the disagreement.
@@ -89,7 +101,7 @@ def keep_until(
     steps = [attempt(tuple(always))]
     if steps[-1].is_enough(max_disagreement):
         return tuple(steps)
-    rest, number = [block for block in rank() if block not in always], 0
+    rest, number = rank(), 0
     while not steps[-1].is_enough(max_disagreement) and number < len(rest):
         # One by one at first; each try takes a while, and where many are needed one more or less decides nothing.
         number = min(len(rest), max(number + 1, number * 3 // 2))

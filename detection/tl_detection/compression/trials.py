@@ -9,11 +9,12 @@ from typing import Literal
 
 import numpy as np
 import onnx
+from onnx import numpy_helper
 
 from tl_datasets.errors import WeightsError
 from tl_detection.compression.blocks import Block
 from tl_detection.compression.float16 import too_large, write_float16
-from tl_detection.compression.int8 import write_int8
+from tl_detection.compression.int8 import SCALE, write_int8
 from tl_detection.compression.ranges import Ranges
 from tl_detection.compression.region import Region
 from tl_detection.compression.running import feed_of, open_bytes
@@ -81,7 +82,9 @@ class opened:  # noqa: N801 - used as a function
 
 
 def require_sound(model: onnx.ModelProto, region: Region, images: Sequence[Image], what: str) -> None:
-    """Make sure that a file gives finite numbers where its layers end.
+    """Make sure that a file holds finite scales, and gives finite numbers where its layers end.
+
+    One of the two is not enough: a runtime makes whole numbers of what a scale that is no number leads to.
 
     Args:
         model: The file.
@@ -92,6 +95,10 @@ def require_sound(model: onnx.ModelProto, region: Region, images: Sequence[Image
     Raises:
         WeightsError: It does not.
     """
+    remedy = "a bad calibration: choose other frames with --calibrate-split, or keep the file in float"
+    for tensor in model.graph.initializer:
+        if tensor.name.endswith(SCALE) and not np.isfinite(numpy_helper.to_array(tensor)).all():
+            raise WeightsError(f"{what}: scale {tensor.name} is not finite; {remedy}")
     last = set(region.last_layers)
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
@@ -111,5 +118,5 @@ def require_sound(model: onnx.ModelProto, region: Region, images: Sequence[Image
         if not np.isfinite(sums).all():
             raise WeightsError(
                 f"{what}: {int((~np.isfinite(sums)).sum())} of {len(sums)} outputs of the network are not finite; "
-                "a bad calibration: choose other frames with --calibrate-split, or keep the file in float"
+                f"{remedy}"
             )
