@@ -90,7 +90,7 @@ def small_model() -> onnx.ModelProto:
             helper.make_tensor_value_info("image", TensorProto.UINT8, [1, "height", "width", 3]),
             helper.make_tensor_value_info("score_thresholds", TensorProto.FLOAT, [1]),
         ],
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("boxes", "scores")],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, "c", "h", "w"]) for name in ("boxes", "scores")],
         constants,
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
@@ -108,8 +108,9 @@ def draw(seed: int, width: int = WIDTH_PX, height: int = HEIGHT_PX) -> np.ndarra
 
 
 @pytest.fixture
-def scene() -> Callable[..., np.ndarray]:
-    return draw
+def scene() -> Callable[[int], np.ndarray]:
+    """Small frames, for the small network."""
+    return lambda seed: draw(seed, 48, 32)
 
 
 def _set_spread(layer: nn.Conv2d, run: Callable[[], object], mean: float, spread: float) -> None:

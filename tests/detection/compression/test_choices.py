@@ -48,7 +48,7 @@ def test_rare_conditions_and_states_are_among_the_chosen_frames(lopsided):
     rows = choose_balanced(lopsided, 8, seed=0)
     assert rows == choose_balanced(lopsided, 8, seed=0) != choose_balanced(lopsided, 8, seed=1)
     assert len(set(rows)) == 8
-    assert 203 in rows[:2]
+    assert 203 in rows[:3]
     nights = [row for row in rows if row >= 200]
     assert len(nights) == 4
     drives = lopsided.frames["sequence"][[row for row in rows if row < 200]]

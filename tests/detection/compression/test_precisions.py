@@ -67,7 +67,7 @@ def test_a_network_that_is_not_finite_cannot_be_calibrated(small_model, scene):
         measure_ranges(small_model, region, [("frame 7", scene(7))])
     with pytest.raises(DataError, match="calibration: no frame"):
         measure_ranges(small_model, region, [])
-    with pytest.raises(WeightsError, match="small.onnx: 1 of 1 outputs of the network are not finite; a bad calibr"):
+    with pytest.raises(WeightsError, match=r"small\.onnx: 1 of 1 outputs of the network are not finite; a bad calibr"):
         require_sound(small_model, region, [scene(1)], "small.onnx")
 
 
@@ -100,7 +100,10 @@ def test_int8_comes_near_to_float_and_computes_as_the_standard_says(small_model,
     expected, actual = run(small_model, image), run(made, image)
     spread = expected.std()
     assert np.abs(actual - expected).mean() < 0.02 * spread
-    reference = ReferenceEvaluator(made).run(["scores"], {"image": image[None]})[0]
+    judge = onnx.ModelProto()
+    judge.CopyFrom(made)
+    judge.opset_import[0].version = 19  # the oldest that the judge knows; of these operators nothing changed
+    reference = ReferenceEvaluator(judge).run(["scores"], {"image": image[None]})[0]
     # Rounding halves differently moves single values by a step.
     step = (max(0, expected.max()) - min(0, expected.min())) / 255
     assert np.abs(actual - reference).max() < 3 * step

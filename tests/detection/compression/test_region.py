@@ -57,7 +57,7 @@ def test_blocks_of_a_yolo(exported):
 def test_files_that_are_no_float_files_are_refused(small_model, scene):
     region = find_region(small_model, "small.onnx")
     ranges = measure_ranges(small_model, region, [("one", scene(1))])
-    with pytest.raises(WeightsError, match="int8.onnx: is in int8 already; start from the float file"):
+    with pytest.raises(WeightsError, match=r"int8\.onnx: is in int8 already; start from the float file"):
         find_region(write_int8(small_model, set(region.nodes), ranges), "int8.onnx")
     for node in small_model.graph.node:
         node.name = node.name.replace("tl/network/", "other/")
