@@ -7,52 +7,38 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import onnx
-import polars as pl
 
 from tl_datasets.catalog import CONDITIONS, Catalog
 from tl_datasets.errors import DataError, UsageError, WeightsError
 from tl_datasets.images import write_whole
 from tl_datasets.new_folder import new_folder, refuse_full
-from tl_detection.compression.agreement import disagreement
+from tl_detection.compression.block_choice import SELECTION_SHARE, Show, choose_blocks, evaluate_file
 from tl_detection.compression.blocks import find_blocks
-from tl_detection.compression.frame_choice import choose_balanced, part_of, without_copies
-from tl_detection.compression.judge import Limits, compare_evaluations, judge, worst_excess
+from tl_detection.compression.frame_sets import frame_sets, known_columns
+from tl_detection.compression.judge import Limits, compare_evaluations, judge
 from tl_detection.compression.latency import median_latencies_ms
 from tl_detection.compression.ranges import measure_ranges
 from tl_detection.compression.region import find_region
-from tl_detection.compression.report import SIZE_COLUMN, FileFacts, QuantisationReport
-from tl_detection.compression.running import frame_size, open_bytes
-from tl_detection.compression.sensitivity import Sensitivity, Step, keep_until, measure_sensitivities
+from tl_detection.compression.report import FileFacts, QuantisationReport
 from tl_detection.compression.table import format_markdown
 from tl_detection.compression.trials import Precision, Trials, opened, require_sound
 from tl_detection.compression.written_file import describe, write_file
 from tl_detection.detectors.onnx import OnnxDetector
+from tl_detection.evaluation.all_intervals import with_intervals
 from tl_detection.evaluation.conditions import check_columns
-from tl_detection.evaluation.ground_truth import ground_truth_from_catalog
-from tl_detection.evaluation.report import Evaluation, collect_detections, evaluate_whole
-
-logger = logging.getLogger(__name__)
+from tl_detection.evaluation.report import Evaluation
+from tl_detection.export.same_scores import summarise
 
 CALIBRATION_FRAMES = 64
-# Average precision of fewer frames is mostly chance; each try runs all of them.
-_SELECTION_FRAMES = 64
 # Each block runs these once.
 _SENSITIVITY_FRAMES = 16
 _SOUND_FRAMES = 4
-# Which blocks stay in float is chosen for less than the limit, for the frames of the judgement are others.
-_SELECTION_SHARE = 0.5
-_SELECTION_REPLICATES = 100
-
-# Gives for the name of a task, and what is counted, a function that is called with what is done and what there is.
-Show = Callable[..., AbstractContextManager[Callable[..., None]]]
 
 
 @contextmanager
@@ -115,11 +101,9 @@ def quantise(
     region = find_region(model, path)
     blocks = find_blocks(region)
     always = _blocks_named(keep_float, [block.name for block in blocks])
-    whole = Catalog.open(catalog)
-    judged = part_of(whole, split, catalog, "--split")
-    pool = _pool(part_of(whole, calibrate_split, catalog, "--calibrate-split"), judged, detector, data, catalog)
-    calibration, selection = _choose(pool, calibration_frames, seed)
-    by = _known_columns(by, judged)
+    sets = frame_sets(Catalog.open(catalog), str(catalog), split, calibrate_split, detector, calibration_frames, seed)
+    judged, calibration, selection = sets.judged, sets.calibration, sets.selection
+    by = known_columns(by, judged)
 
     with show("calibrate") as told:
         frames = ((calibration.frames["frame_id"][row], calibration.read_rgb(row)) for row in range(len(calibration)))
@@ -127,12 +111,12 @@ def quantise(
     trials = Trials(model, region, blocks, ranges, to)
     few = [selection.read_rgb(row) for row in range(min(_SENSITIVITY_FRAMES, len(selection)))]
     require_sound(trials.write(always), region, few[:_SOUND_FRAMES], f"{to} file of {path.name}")
-    steps, sensitivities = _choose_blocks(trials, always, selection, few, by, limits, seed, show)
+    steps, sensitivities = choose_blocks(trials, always, selection, few, by, limits, seed, show)
     kept = steps[-1].kept
     if len(kept) == len(blocks):
         raise WeightsError(
             f"{path}: every block would have to stay in float to lose less than "
-            f"{limits.max_drop * _SELECTION_SHARE:g} (half of --max-drop) and disagree by less than "
+            f"{limits.max_drop * SELECTION_SHARE:g} (half of --max-drop) and disagree by less than "
             f"{limits.max_disagreement:g} on frames of split {calibrate_split}; choose a larger --max-drop or "
             "--max-disagreement, or ship the float file"
         )
@@ -141,10 +125,10 @@ def quantise(
     require_sound(smaller_model, region, few, f"{to} file of {path.name}")
 
     scores = detector.operating_scores
-    before = _evaluate(detector, judged, by, scores, show, "judge the float file")
+    before = evaluate_file(detector, judged, by, scores, show, "judge the float file")
     with opened(smaller_model) as smaller_detector:
         scores = before.report.overall.operating_scores
-        after = _evaluate(smaller_detector, judged, by, scores, show, f"judge the {to} file")
+        after = evaluate_file(smaller_detector, judged, by, scores, show, f"judge the {to} file")
     differences = compare_evaluations(before, after, replicates=replicates, seed=seed)
     files = {"float": data, to: smaller_model.SerializeToString(deterministic=True)}
     latencies = median_latencies_ms(files, few[0])
@@ -175,7 +159,8 @@ def quantise(
         seed=seed,
     )
     if report.is_accepted:
-        described = describe(smaller_model, to, report.summary())
+        scored = summarise(with_intervals(after, replicates=replicates, seed=seed))
+        described = describe(smaller_model, to, report.summary(), scored)
         write_file(out, described.SerializeToString(deterministic=True))
     if report_folder is not None:
         write_quantisation_report(report, report_folder)
@@ -229,109 +214,6 @@ def _blocks_named(words: Sequence[str], names: Sequence[str]) -> tuple[str, ...]
     if unknown:
         raise UsageError(f"--keep-float {unknown[0]}: no such block; the file has {', '.join(names)}")
     return tuple(name for name in names if any(is_meant(name, word) for word in words))
-
-
-def _pool(part: Catalog, judged: Catalog, detector: OnnxDetector, data: bytes, catalog: object) -> Catalog:
-    """The frames to calibrate on: labelled, none of those judged, and of the size that the file takes."""
-    truth = ground_truth_from_catalog(part, detector.label_space)
-    pool = without_copies(part.filter(pl.col("frame_id").is_in(list(truth.frame_ids))), judged)
-    size = frame_size(open_bytes(data))
-    if size is not None:
-        pool = pool.filter((pl.col("height_px") == size[0]) & (pl.col("width_px") == size[1]))
-    if len(pool) < 2:
-        raise DataError(
-            f"{catalog}: {len(pool)} frames to calibrate on that are labelled, no copies of judged ones"
-            + (f", and {size[1]}x{size[0]} as the file takes them" if size else "")
-            + "; expected 2 or more: choose another --calibrate-split"
-        )
-    return pool
-
-
-def _choose(pool: Catalog, calibration_frames: int, seed: int) -> tuple[Catalog, Catalog]:
-    """Frames to calibrate on, and others to choose blocks on; both balanced, the most varied first."""
-    wanted = min(calibration_frames, len(pool) // 2)
-    first = choose_balanced(pool, wanted, seed=seed)
-    rest = pool.filter(~pl.col("frame_id").is_in(pool.frames["frame_id"][first].to_list()))
-    second = choose_balanced(rest, _SELECTION_FRAMES, seed=seed)
-    return _in_order(pool, first), _in_order(rest, second)
-
-
-def _in_order(catalog: Catalog, rows: Sequence[int]) -> Catalog:
-    return Catalog(catalog.frames[list(rows)], catalog.annotations.filter(
-        pl.col("frame_id").is_in(catalog.frames["frame_id"][list(rows)].to_list())
-    ), catalog.roots)  # fmt: skip
-
-
-def _known_columns(by: Sequence[str], judged: Catalog) -> tuple[str, ...]:
-    """The conditions of which the source says anything, and the height of the lights."""
-    known = [
-        word
-        for word in by
-        if any(part not in judged.frames.columns or judged.frames[part].drop_nulls().len() for part in word.split("*"))
-    ]
-    return (*known, *([] if SIZE_COLUMN in known else [SIZE_COLUMN]))
-
-
-def _choose_blocks(
-    trials: Trials,
-    always: Sequence[str],
-    selection: Catalog,
-    few: Sequence[Any],
-    by: Sequence[str],
-    limits: Limits,
-    seed: int,
-    show: Show,
-) -> tuple[tuple[Step, ...], tuple[Sensitivity, ...]]:
-    """Which blocks stay in float; sensitivities are measured where it is not enough to keep those asked for."""
-    with opened(trials.model) as detector:
-        before = _evaluate(detector, selection, by, detector.operating_scores, show, "choose: float")
-    scores = before.report.overall.operating_scores
-
-    ranked: list[Sensitivity] = []
-    stricter = replace(limits, max_drop=limits.max_drop * _SELECTION_SHARE, surely=False)
-
-    def rank() -> list[str]:
-        with show("sensitivity", "blocks") as told:
-            ranked.extend(measure_sensitivities(trials, few, told, without=always))
-        return [item.block for item in ranked]
-
-    def attempt(kept: tuple[str, ...]) -> Step:
-        with opened(trials.write(kept)) as detector:
-            after = _evaluate(detector, selection, by, scores, show, f"choose: {len(kept)} blocks in float")
-        found = compare_evaluations(before, after, replicates=_SELECTION_REPLICATES, seed=seed)
-        excess, where = worst_excess(judge(before, found, stricter))
-        pairs = zip(before.detections, after.detections, strict=True)
-        step = Step(kept=kept, disagreement=disagreement(pairs), excess=excess, where=where)
-        logger.info(
-            "%d blocks in float: disagreement %.4f, %s %+.4f beyond its limit",
-            len(kept),
-            step.disagreement,
-            where,
-            excess,
-        )
-        return step
-
-    return keep_until(rank, always, attempt, limits.max_disagreement), tuple(ranked)
-
-
-def _evaluate(
-    detector: OnnxDetector,
-    catalog: Catalog,
-    by: Sequence[str],
-    operating_scores: Sequence[float] | None,
-    show: Show,
-    task: str,
-) -> Evaluation:
-    with show(task) as told:
-        detections = collect_detections(detector, catalog, progress=told)
-    return evaluate_whole(
-        detections,
-        catalog,
-        detector.label_space,
-        by=by,
-        operating_scores=operating_scores,
-        model=detector.description,
-    )
 
 
 def _found(evaluation: Evaluation, scores: Sequence[float]) -> int:

@@ -2,46 +2,45 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import onnx
+from onnx import helper
 
 from tl_datasets.images import write_whole
-from tl_runtime.session import METADATA_KEY
+from tl_detection.export.metadata import as_entries
+from tl_runtime.checksum import hash_file_of, hash_line, sha256_of
+from tl_runtime.contract import METADATA_KEY
 
-PRECISION_KEY = "precision"
 
-
-def describe(model: onnx.ModelProto, precision: str, quantisation: Mapping[str, Any]) -> onnx.ModelProto:
-    """Add to a file's metadata in which precision it works, and how it came to that; all else stays.
+def describe(
+    model: onnx.ModelProto, precision: str, quantisation: Mapping[str, Any], evaluation: Mapping[str, Any]
+) -> onnx.ModelProto:
+    """Give a file that says in which precision it works, how it came to that, and how it scores; all else stays.
 
     Args:
-        model: Changed in a copy.
+        model: Of which a copy is changed.
         precision: "int8" or "fp16".
         quantisation: JSON values.
+        evaluation: Of this file and not of the float file, as the contract has it.
     """
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    for entry in copy.metadata_props:
-        if entry.key == METADATA_KEY:
-            everything = json.loads(entry.value)
-            entry.value = json.dumps({**everything, PRECISION_KEY: precision, "quantisation": dict(quantisation)})
+    entries = {entry.key: entry.value for entry in copy.metadata_props}
+    added = {"precision": precision, "quantisation": dict(quantisation), "evaluation": dict(evaluation)}
+    helper.set_model_props(copy, {**entries, **as_entries({**json.loads(entries[METADATA_KEY]), **added})})
     return copy
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Write the file and its hash; the hash first vanishes, so that it never stands beside another file."""
+    """Write the file and its hash file; first the hash: a file without its own is refused, never run by mistake."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    hash_file = path.with_name(f"{path.name}.sha256")
-    hash_file.unlink(missing_ok=True)
+    _write_hash(path, data)
     write_whole(path, data)
-    _write_hash(hash_file, path.name, data)
 
 
-def _write_hash(hash_file: Path, name: str, data: bytes) -> None:
-    """In the form that `sha256sum --check` reads."""
-    write_whole(hash_file, f"{hashlib.sha256(data).hexdigest()}  {name}\n")
+def _write_hash(path: Path, data: bytes) -> None:
+    write_whole(hash_file_of(path), hash_line(path, sha256_of(data)))

@@ -13,6 +13,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+import tl_detection.compression.block_choice as block_choice
 import tl_detection.compression.quantise as quantising
 import tl_detection.compression.trials as trials
 from tl_datasets.catalog import Catalog
@@ -23,6 +24,7 @@ from tl_detection.compression.quantise import quantise
 from tl_detection.compression.table import format_console
 from tl_detection.detectors.onnx import OnnxDetector
 from tl_detection.evaluation.report import evaluate
+from tl_detection.export.inspect import inspect
 
 
 def arguments(exported, out: Path, *more: str) -> list[str]:
@@ -55,11 +57,14 @@ def test_half_precision_is_accepted_and_scores_as_the_report_says(exported, tmp_
     assert out.stat().st_size < 0.7 * exported.path.stat().st_size
     assert (tmp_path / "half.onnx.sha256").read_text().split() == [report_sha256(out), "half.onnx"]
     before, after = metadata_of(exported.path), metadata_of(out)
-    added = {key: after[key] for key in after if key not in before}
-    assert {key: after[key] for key in before} == before
-    assert added["precision"] == "fp16"
-    assert added["quantisation"]["float_sha256"] == report_sha256(exported.path)
-    assert added["quantisation"]["ap50"]["smaller"] == pytest.approx(scores.overall.ap50, abs=1e-6)
+    changed = {key: after[key] for key in after if after[key] != before.get(key)}
+    assert set(before) <= set(after)
+    assert set(changed) == {"precision", "quantisation", "evaluation"}
+    assert changed["precision"] == "fp16"
+    assert changed["evaluation"]["overall"]["ap50"] == pytest.approx(scores.overall.ap50, abs=1e-4)
+    assert inspect(out).is_hashed
+    assert changed["quantisation"]["float_sha256"] == report_sha256(exported.path)
+    assert changed["quantisation"]["ap50"]["smaller"] == pytest.approx(scores.overall.ap50, abs=1e-6)
     assert "# half.onnx: accepted" in (tmp_path / "report" / "quantisation.md").read_text()
 
 
@@ -73,7 +78,7 @@ KEPT = [
 
 def test_eight_bits_are_refused_where_a_slice_falls_too_far(exported, tmp_path, capsys, monkeypatch):
     # As on frames that the network has learned: there nothing falls, and all blocks lose precision.
-    monkeypatch.setattr(quantising, "_SELECTION_SHARE", 40)
+    monkeypatch.setattr(block_choice, "SELECTION_SHARE", 40)
     out = tmp_path / "int8.onnx"
     code = main(arguments(exported, out, "--to", "int8", *NOT_ASKED, "--report", str(tmp_path / "report")))
     text = capsys.readouterr().out
@@ -123,7 +128,7 @@ def test_a_scale_that_is_no_number_is_refused_in_one_line(exported, tmp_path, ca
 
 def test_a_file_that_finds_nothing_is_refused_in_one_line(exported, tmp_path, monkeypatch):
     real = quantising.measure_ranges
-    monkeypatch.setattr(quantising, "_SELECTION_SHARE", 1000)
+    monkeypatch.setattr(block_choice, "SELECTION_SHARE", 1000)
     monkeypatch.setattr(  # as of frames that show nothing
         quantising, "measure_ranges", lambda *inputs: dict.fromkeys(real(*inputs), (0.0, 1e-06))
     )
