@@ -81,7 +81,7 @@ def test_help_needs_no_heavy_import():
 
 def test_every_command_ends_its_help_with_an_example(capsys: pytest.CaptureFixture[str]):
     commands = build_parser()._subparsers._group_actions[0].choices  # type: ignore[union-attr]
-    assert len(commands) == 24
+    assert len(commands) == 25
     for name in commands:
         with pytest.raises(SystemExit, match="0"):
             main([name, "--help"])
