@@ -12,6 +12,7 @@ from tl_detection.detectors.suppression import overlap_limits
 from tl_detection.export.graph import GraphWriter
 from tl_detection.export.network import trace
 from tl_detection.export.postprocess import Candidates, write_suppression
+from tl_detection.export.split_layers import split_layers
 
 
 class YoloScores(nn.Module):
@@ -96,7 +97,7 @@ def write_yolo(graph: GraphWriter, tensor: str, detector: yolo.YoloDetector, bat
     module = YoloCandidates(detector)
     with torch.no_grad():
         module(example)  # the head lays its grid of points at the first call; from then on it is a constant
-    model = trace(module, [example], ["xyxy", "score", "class_id", "total"])
+    model = split_layers(trace(module, [example], ["xyxy", "score", "class_id", "total"]))
     outputs = graph.inline(model, "network", [tensor])
     groups = detector.label_space.groups
     found = []
@@ -120,5 +121,6 @@ def write_raw_yolo(graph: GraphWriter, tensor: str, detector: yolo.YoloDetector,
     module = YoloScores(detector)
     with torch.no_grad():
         module(example)
-    boxes, scores = graph.inline(trace(module, [example], ["boxes", "scores"]), "network", [tensor])
+    model = split_layers(trace(module, [example], ["boxes", "scores"]))
+    boxes, scores = graph.inline(model, "network", [tensor])
     return boxes, scores
