@@ -177,7 +177,7 @@ def open_session(
     options = onnxruntime.SessionOptions()
     # Warnings of the library are no news to the driver of a vehicle; errors arrive as exceptions.
     options.log_severity_level = _FATAL_ONLY
-    # One plan of memory would be kept for every size of frame that was ever seen.
+    # One plan of memory would be kept for every size of frame that was ever seen. No time was lost without.
     options.enable_mem_pattern = False
     options.add_session_config_entry(_EXTERNAL_DATA_FOLDER, os.devnull)
     if threads is not None:

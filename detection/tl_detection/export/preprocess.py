@@ -130,17 +130,20 @@ def _shrink(graph: GraphWriter, image: str, camera: Camera, width_px: int, heigh
     """
     batch = camera.batch
     first, second = (times - 1) // 2, times // 2
+    middle = sorted({first, second})
     rows = graph.reshape(image, [batch * height_px, times, width_px * times * 3])
-    middle = [graph.op("Gather", rows, graph.constant(row, np.int64), axis=1) for row in sorted({first, second})]
-    values = [graph.to_float(graph.reshape(row, [batch * height_px * width_px, times * 3])) for row in middle]
-    summed = graph.op("Add", *values) if len(values) > 1 else values[0]
+    if len(middle) < times:
+        rows = graph.op("Gather", rows, graph.constant(middle, np.int64), axis=1)
+    rows = graph.to_float(rows)
+    summed = graph.op("ReduceSum", rows, graph.constant([1], np.int64), keepdims=0) if len(middle) > 1 else rows
+    values = graph.reshape(summed, [batch * height_px * width_px, times * 3])
     weights = np.zeros((3, times * 3), np.float32)
     for network_channel, frame_channel in enumerate(camera.channels):
         for column in (first, second):
-            weights[network_channel, column * 3 + frame_channel] += 0.5 / len(values)
-    half_up = graph.constant(0.5 if len(values) > 1 else 0.0, np.float32)
-    mean = graph.op("Gemm", graph.constant(weights, np.float32), summed, half_up, transB=1)
-    if len(values) > 1:
+            weights[network_channel, column * 3 + frame_channel] += 0.5 / len(middle)
+    half_up = graph.constant(0.5 if len(middle) > 1 else 0.0, np.float32)
+    mean = graph.op("Gemm", graph.constant(weights, np.float32), values, half_up, transB=1)
+    if len(middle) > 1:
         mean = graph.op("Floor", mean)
     if batch == 1:
         return graph.reshape(mean, [1, 3, height_px, width_px])

@@ -57,7 +57,7 @@ class YoloCandidates(nn.Module):
             self.register_buffer("points", head.anchors.T.contiguous())
             self.register_buffer("strides", head.strides.T.contiguous())
             if self.reg_max > 1:  # the distance of each bin, 0, 1, 2 ... strides, as the checkpoint has them
-                self.register_buffer("steps", head.dfl.conv.weight.detach().flatten())
+                self.register_buffer("steps", head.dfl.conv.weight.detach().reshape(-1, 1))
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         """(B, 3, H, W) in [0, 1] to (B, N, 4) xyxy, (B, N) score, (B, N) class id, and (B,) a sum of what it gave.
@@ -75,7 +75,9 @@ class YoloCandidates(nn.Module):
         point = position // n_classes
         chosen = distances.mT.gather(1, point[..., None].expand(-1, -1, 4 * self.reg_max))
         if self.reg_max > 1:
-            chosen = chosen.reshape(batch, -1, 4, self.reg_max).softmax(-1) @ cast(torch.Tensor, self.steps)
+            # As one product of two matrices: onnxruntime takes more axes for as many small products.
+            shares = chosen.reshape(-1, self.reg_max).softmax(-1)
+            chosen = (shares @ cast(torch.Tensor, self.steps)).reshape(batch, -1, 4)
         centre = cast(torch.Tensor, self.points)[point]
         xyxy = torch.cat([centre - chosen[..., :2], centre + chosen[..., 2:]], dim=2)
         return xyxy * cast(torch.Tensor, self.strides)[point], logit.sigmoid(), position % n_classes, total
