@@ -165,10 +165,20 @@ class RawPrediction(nn.Module):
         return prediction[0] if isinstance(prediction, tuple) else prediction
 
     def undecoded(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """What a one-to-many head decodes: (B, 4 * bins, anchors) logits of distances, (B, C, anchors) of scores."""
+        """What a one-to-many head decodes: (B, anchors, 4 * bins) logits of distances, (B, anchors, C) of scores.
+
+        The head's own order, channels before points, would have to be turned afterwards, over all levels at once.
+        """
         _, parts = self.module(images)
-        parts = parts.get("one2many", parts)
-        return parts["boxes"], parts["scores"]
+        layers: Any = self.module.model
+        branches = layers[-1].one2many
+        levels = parts.get("one2many", parts)["feats"]
+
+        def rows(branch: nn.ModuleList) -> torch.Tensor:
+            maps = [layer(level).permute(0, 2, 3, 1) for layer, level in zip(branch, levels, strict=True)]
+            return torch.cat([values.flatten(1, 2) for values in maps], dim=1)
+
+        return rows(branches["box_head"]), rows(branches["cls_head"])
 
 
 class YoloDetector:
