@@ -53,7 +53,7 @@ def make_file(path: Path) -> None:
 
     graph = GraphWriter("soak")
     tensor, placement = write_preprocess(graph, "image", WIDTH_PX, HEIGHT_PX, Camera(frame_size=None))
-    picture = graph.row(tensor, 0)
+    picture = graph.op("Div", graph.row(tensor, 0), graph.constant(255, np.float32))
     red, green = (graph.op("ReduceMax", graph.row(picture, channel), keepdims=0) for channel in (0, 1))
     one = graph.constant(1, np.float32)
     candidates = Candidates(

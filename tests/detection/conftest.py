@@ -195,7 +195,7 @@ def write_vehicle_file(
     boxes = graph.constant([[32, 8, 40, 24], [8, 4, 16, 12], [0, 0, 0, 0]], np.float32)
     found = []
     for row in range(batch):
-        picture = graph.row(tensor, row)
+        picture = graph.op("Div", graph.row(tensor, row), graph.constant(255, np.float32))
         red = graph.op("ReduceMax", graph.row(picture, 0), keepdims=0)
         seen = graph.op("Mul", red, graph.constant(0.9, np.float32))
         corner = graph.op(

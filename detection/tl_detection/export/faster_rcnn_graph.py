@@ -20,6 +20,7 @@ from torchvision.ops import MultiScaleRoIAlign, roi_align
 
 from tl_detection.detectors.faster_rcnn import NMS_IOU, FasterRcnnDetector
 from tl_detection.detectors.suppression import overlap_limits
+from tl_detection.export.byte_input import BYTE
 from tl_detection.export.graph import GraphWriter
 from tl_detection.export.network import trace
 from tl_detection.export.postprocess import NOTHING, Candidates, write_suppression
@@ -191,7 +192,7 @@ def write_faster_rcnn(graph: GraphWriter, tensor: str, detector: FasterRcnnDetec
 
     Args:
         graph: Written to.
-        tensor: Name of the (B, 3, H, W) float32 RGB input in [0, 1].
+        tensor: Name of the (B, 3, H, W) float32 RGB input in [0, 255].
         detector: On the CPU, in eval mode.
         batch: B.
 
@@ -199,7 +200,7 @@ def write_faster_rcnn(graph: GraphWriter, tensor: str, detector: FasterRcnnDetec
         For each frame as many boxes in network pixels as the network reports at most.
     """
     roi_heads = cast(RoIHeads, detector.network.roi_heads)
-    boxes = _write_network(graph, tensor, detector, batch)
+    boxes = _write_network(graph, graph.op("Div", tensor, graph.constant(BYTE, np.float32)), detector, batch)
     by_class, groups = range(len(detector.label_space)), detector.label_space.groups
     results = []
     for frame in range(batch):

@@ -55,7 +55,8 @@ def write_preprocess(
         camera: What the frames are like.
 
     Returns:
-        Name of the (B, 3, height_px, width_px) float32 RGB value in [0, 1], and where each frame lies.
+        Name of the (B, 3, height_px, width_px) float32 RGB value, whole numbers from 0 to 255, and where each frame
+        lies.
     """
     if camera.frame_size is None:
         return _any_size(graph, image, width_px, height_px, camera)
@@ -88,12 +89,10 @@ def _one_size(
         rows = _Axis(graph, values.frame_height, values.scale, at.height_px)
         canvas = _blend(graph, image, rows, columns, at.width_px, at.height_px)
         tensor = _channels_first(graph, canvas, camera, at.width_px, at.height_px)
-    tensor = graph.op("Div", tensor, graph.constant(255, np.float32))
     right, bottom = width_px - at.left - at.width_px, height_px - at.top - at.height_px
     if at.left or at.top or right or bottom:
         pads = graph.constant([0, 0, at.top, at.left, 0, 0, bottom, right], np.int64)
-        grey = graph.constant(np.float32(PAD_VALUE) / np.float32(255), np.float32)
-        tensor = graph.op("Pad", tensor, pads, grey)
+        tensor = graph.op("Pad", tensor, pads, graph.constant(PAD_VALUE, np.float32))
     return tensor, values
 
 
@@ -115,7 +114,6 @@ def _any_size(
     canvas = graph.op("Where", _per_value(graph, columns.inside, width_px), canvas, pad)
     canvas = graph.op("Where", graph.reshape(rows.inside, [height_px, 1]), canvas, pad)
     tensor = _channels_first(graph, canvas, camera, width_px, height_px)
-    tensor = graph.op("Div", tensor, graph.constant(255, np.float32))
     return tensor, PlacementValues(
         scale=scale, left=columns.start, top=rows.start, frame_width=frame_width, frame_height=frame_height
     )

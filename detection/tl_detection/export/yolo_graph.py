@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import nn
 
 from tl_detection.detectors import yolo
 from tl_detection.detectors.suppression import overlap_limits
+from tl_detection.export.byte_input import BYTE, take_bytes
 from tl_detection.export.graph import GraphWriter
 from tl_detection.export.network import trace
 from tl_detection.export.postprocess import Candidates, write_suppression
@@ -88,7 +90,7 @@ def write_yolo(graph: GraphWriter, tensor: str, detector: yolo.YoloDetector, bat
 
     Args:
         graph: Written to.
-        tensor: Name of the (B, 3, H, W) float32 RGB input in [0, 1].
+        tensor: Name of the (B, 3, H, W) float32 RGB input in [0, 255].
         detector: On the CPU, in eval mode.
         batch: B.
 
@@ -100,6 +102,8 @@ def write_yolo(graph: GraphWriter, tensor: str, detector: yolo.YoloDetector, bat
     with torch.no_grad():
         module(example)  # the head lays its grid of points at the first call; from then on it is a constant
     model = split_layers(trace(module, [example], ["xyxy", "score", "class_id", "total"]))
+    if not take_bytes(model):
+        tensor = graph.op("Div", tensor, graph.constant(BYTE, np.float32))
     outputs = graph.inline(model, "network", [tensor])
     groups = detector.label_space.groups
     found = []

@@ -250,6 +250,12 @@ def ignore_thresholds(model: onnx.ModelProto) -> None:
     model.graph.initializer.append(numpy_helper.from_array(np.full(4, 0.95, np.float32), "no_thresholds"))
 
 
+def change_range(model: onnx.ModelProto) -> None:
+    """As of a network that is fed values up to 2, not to 1."""
+    weight = next(tensor for tensor in model.graph.initializer if tensor.name.endswith("model.0.conv.weight"))
+    weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weight) * np.float32(2), weight.name))
+
+
 FAULTS = {
     "colours swapped": swap_colours,
     "class ids swapped": swap_classes,
@@ -257,7 +263,7 @@ FAULTS = {
     "no half-pixel centres": lambda model: change_constant(model, 0.5, 0.0, np.float64),
     "other padding": lambda model: change_constant(model, 114, 0, np.float32),
     "thresholds of its own": ignore_thresholds,
-    "other range": lambda model: change_constant(model, 255, 128, np.float32),
+    "other range": change_range,
 }
 
 
