@@ -70,12 +70,14 @@ class YoloCandidates(nn.Module):
             raw = self.network(images)
             return raw[..., :4], raw[..., 4], raw[..., 5].to(torch.int64), raw.flatten(1).sum(1)
         distances, logits = self.network.undecoded(images)
-        batch, _, n_classes = logits.shape
+        batch, n_points, n_classes = logits.shape
         total = distances.flatten(1).sum(1) + logits.flatten(1).sum(1)
         flat = logits.flatten(1)
         logit, position = flat.topk(min(yolo.MAX_CANDIDATES, flat.shape[1]))
         point = position // n_classes
-        chosen = distances.gather(1, point[..., None].expand(-1, -1, 4 * self.reg_max))
+        # Whole rows are copied, which single values in the place of an index are not.
+        first = torch.arange(batch)[:, None] * n_points
+        chosen = distances.flatten(0, 1).index_select(0, (first + point).flatten()).reshape(batch, -1, 4 * self.reg_max)
         if self.reg_max > 1:
             # As one product of two matrices: onnxruntime takes more axes for as many small products.
             shares = chosen.reshape(-1, self.reg_max).softmax(-1)
