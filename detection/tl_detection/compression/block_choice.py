@@ -56,13 +56,8 @@ def choose_blocks(
         excess, where = worst_excess(judge(before, found, stricter))
         pairs = zip(before.detections, after.detections, strict=True)
         step = Step(kept=kept, disagreement=disagreement(pairs), excess=excess, where=where)
-        logger.info(
-            "%d blocks in float: disagreement %.4f, %s %+.4f beyond its limit",
-            len(kept),
-            step.disagreement,
-            where,
-            excess,
-        )
+        worst = f"{where} {excess:.4f} beyond its limit" if excess > 0 else "nothing beyond its limit"
+        logger.info("%d blocks in float: disagreement %.4f, %s", len(kept), step.disagreement, worst)
         return step
 
     return keep_until(rank, always, attempt, limits.max_disagreement), tuple(ranked)
