@@ -235,7 +235,7 @@ def _add_export(commands) -> None:
         commands,
         "export",
         "write one ONNX file and prove that it detects, and scores, as the checkpoint does",
-        "tl export runs/dtld_yolo/TIME --thresholds scores/thresholds.yaml --frame-size 1280x720 --out lights.onnx",
+        "tl export runs/dtld_yolo/TIME --thresholds scores/thresholds.yaml --out lights.onnx",
     )
     parser.add_argument("model", type=Path, help="run folder or .pt")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.onnx", help="FILE.onnx.sha256 lies beside it")
