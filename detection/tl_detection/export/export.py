@@ -167,7 +167,10 @@ def export(
     if source is not None and size is not None:
         source = of_size(source, size)
         if not len(source):
-            raise DataError(f"{catalog}: no frame of {size[0]}x{size[1]} px to compare on; give the size that it has")
+            raise DataError(
+                f"{catalog}: no frame of {size[0]}x{size[1]} px to compare on; give frames of that camera with "
+                "--catalog, or compare on drawn ones alone with --no-catalog"
+            )
     expected = load_detector(weights, "cpu")
     metadata = describe(
         checkpoint,

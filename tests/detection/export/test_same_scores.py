@@ -133,6 +133,16 @@ def test_an_export_scores_on_the_catalog_and_keeps_it_in_the_file(yolo_checkpoin
     assert "scored when it was made" in told and "weather=foggy: AP50 0.0" in told
 
 
+def test_a_size_that_no_frame_has_is_refused(yolo_checkpoint, catalog, tmp_path, capsys):
+    arguments = ["export", str(yolo_checkpoint), "--frame-size", "96x64", "--out", str(tmp_path / "lights.onnx")]
+    assert main([*arguments, "--catalog", str(tmp_path / "catalog")]) == 1
+    assert "no frame of 96x64 px to compare on" in capsys.readouterr().err
+    assert main([*arguments, "--no-catalog"]) == 0
+    told = capsys.readouterr().out
+    assert "takes frames of 96x64, RGB" in told
+    assert "no real frame was compared" in told and "not scored" in told
+
+
 def test_an_export_that_scores_lower_leaves_nothing(yolo_checkpoint, catalog, tmp_path, monkeypatch, capsys):
     def worse(*args, **settings) -> SameScores:
         scores = score_both(Reader(), Reader(blind=(1,)), catalog, by=["weather"])
