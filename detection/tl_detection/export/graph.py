@@ -49,10 +49,6 @@ class GraphWriter:
         read = {value for node in self.nodes for value in node.input}
         return [tensor for tensor in self.constants.values() if tensor.name in read]
 
-    def known(self, value: str) -> NDArray[Any] | None:
-        """The numbers of a value that hang on no input; None where they do."""
-        return self._known.get(value)
-
     def op(self, kind: str, *inputs: str, **attributes: Any) -> str:
         """Add a node with one output."""
         return self.ops(kind, *inputs, outputs=1, **attributes)[0]
@@ -100,12 +96,8 @@ class GraphWriter:
         """Give a value another shape; -1 is found."""
         return self.op("Reshape", value, self.constant(shape, np.int64))
 
-    def pick(self, values: str, position: int) -> str:
-        """One scalar of a list of values."""
-        return self.op("Gather", values, self.constant(position, np.int64), axis=0)
-
     def row(self, values: str, position: int) -> str:
-        """Row `position` of a value, without the axis of rows."""
+        """Row `position` of a value, without the axis of rows; of a list one scalar."""
         return self.op("Gather", values, self.constant(position, np.int64), axis=0)
 
     def columns(self, boxes: str, start: int, stop: int) -> str:

@@ -101,7 +101,7 @@ def _any_size(
 ) -> tuple[str, PlacementValues]:
     """Every shape behind the gathers is that of the network, whatever the camera sends."""
     shape = graph.op("Shape", image)
-    frame_height, frame_width = (graph.to_double(graph.pick(shape, axis)) for axis in (1, 2))
+    frame_height, frame_width = (graph.to_double(graph.row(shape, axis)) for axis in (1, 2))
     scale = graph.op(
         "Min",
         graph.op("Div", graph.constant(width_px, np.float64), frame_width),
