@@ -238,9 +238,13 @@ def _build(detector: Detector, metadata: dict[str, Any], camera: Camera, *, raw:
     entries = as_entries(metadata)
     if raw:
         return build_raw_model(detector, entries, camera.batch)
+    return build_model(detector, entries, camera, _thresholds(metadata))
+
+
+def _thresholds(metadata: dict[str, Any]) -> list[float]:
+    """The lowest score of each class, by id."""
     scores = metadata["operating_scores"]
-    lowest = [metadata["score_floor"]] * len(metadata["classes"]) if scores is None else list(scores.values())
-    return build_model(detector, entries, camera, lowest)
+    return [metadata["score_floor"]] * len(metadata["classes"]) if scores is None else list(scores.values())
 
 
 def _write(model: onnx.ModelProto, path: Path) -> None:
@@ -294,9 +298,7 @@ def _prove(
         batch=camera.batch,
     )
     if isinstance(actual, OnnxDetector):
-        scores = metadata["operating_scores"]
-        lowest = [metadata["score_floor"]] * len(metadata["classes"]) if scores is None else list(scores.values())
-        prove_thresholds(weights, actual, chain(real(rows[:_AT_THRESHOLDS]), drawn), lowest)
+        prove_thresholds(weights, actual, chain(real(rows[:_AT_THRESHOLDS]), drawn), _thresholds(metadata))
     return parity, n_real
 
 
